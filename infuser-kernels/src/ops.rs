@@ -1,0 +1,6 @@
+//! The ops, one module each: formula, shapes and errors at the door, `cpu.rs` behind it.
+//!
+//! Every module that has its own arithmetic also has a `reference`: the same function in plain f64
+//! loops, which tests compare with and whose derivatives they check by central differences.
+
+pub mod rmsnorm;

@@ -1,0 +1,135 @@
+//! Root-mean-square normalisation of rows (Zhang & Sennrich, 2019).
+//!
+//! ```text
+//! r_t = 1 / sqrt(mean_j x_tj² + ε)        y_tj = x_tj · r_t · w_j
+//! ```
+//!
+//! A row is whatever shares one weight vector: a token's hidden state `[T, D]`, a token's whole
+//! query (OLMo), or one head of one token (`[T·H, E]`, the QK-norm of Qwen3): reshape the view.
+
+mod cpu;
+#[cfg(any(test, feature = "testing"))]
+pub mod reference;
+#[cfg(test)]
+mod tests;
+
+use crate::{Device, View, ViewMut, Write, check, error::Result};
+
+/// `y = norm(x) · w`, keeping `rstd = r` for the backward pass.
+///
+/// # Shapes
+/// `x`, `y`: `[R, N]`; `weight`: `[N]`; `rstd`: `[R]`.
+///
+/// # Errors
+/// [`crate::Error::Shape`] or [`crate::Error::Rank`] naming the tensor that does not fit.
+pub fn forward(
+    x: View<'_>,
+    weight: View<'_>,
+    epsilon: f32,
+    y: ViewMut<'_>,
+    rstd: ViewMut<'_>,
+) -> Result<()> {
+    const OP: &str = "rmsnorm::forward";
+    let [rows, width] = check::matrix(OP, "x", x.dims())?;
+    check::shape(OP, "weight", weight.dims(), &[width])?;
+    check::shape(OP, "y", y.dims(), &[rows, width])?;
+    check::shape(OP, "rstd", rstd.dims(), &[rows])?;
+    match x.device() {
+        Device::Cpu => {
+            let (y, rstd) = (y.into_f32(OP, "y")?, rstd.into_f32(OP, "rstd")?);
+            cpu::forward(x.f32(OP, "x")?, weight.f32(OP, "weight")?, epsilon, y, rstd);
+        }
+    }
+    Ok(())
+}
+
+/// `stream += x; y = norm(stream) · w`: the residual add and the norm that follows it, in one pass.
+///
+/// # Shapes
+/// `x`, `stream`, `y`: `[R, N]`; `weight`: `[N]`; `rstd`: `[R]`.
+///
+/// # Errors
+/// As [`forward`].
+pub fn add_forward(
+    x: View<'_>,
+    stream: ViewMut<'_>,
+    weight: View<'_>,
+    epsilon: f32,
+    y: ViewMut<'_>,
+    rstd: ViewMut<'_>,
+) -> Result<()> {
+    const OP: &str = "rmsnorm::add_forward";
+    let [rows, width] = check::matrix(OP, "x", x.dims())?;
+    check::shape(OP, "stream", stream.dims(), &[rows, width])?;
+    check::shape(OP, "weight", weight.dims(), &[width])?;
+    check::shape(OP, "y", y.dims(), &[rows, width])?;
+    check::shape(OP, "rstd", rstd.dims(), &[rows])?;
+    match x.device() {
+        Device::Cpu => {
+            let stream = stream.into_f32(OP, "stream")?;
+            let (y, rstd) = (y.into_f32(OP, "y")?, rstd.into_f32(OP, "rstd")?);
+            let (x, weight) = (x.f32(OP, "x")?, weight.f32(OP, "weight")?);
+            cpu::add_forward(x, stream, weight, epsilon, y, rstd);
+        }
+    }
+    Ok(())
+}
+
+/// The gradient of the input: with `g = dy · w` and `x̂ = x · r`,
+/// `dx = r · (g − x̂ · mean_j(g_j x̂_j))`.
+///
+/// # Shapes
+/// `dy`, `x`, `dx`: `[R, N]`; `weight`: `[N]`; `rstd`: `[R]`, from the forward pass.
+///
+/// # Errors
+/// As [`forward`].
+pub fn backward(
+    dy: View<'_>,
+    x: View<'_>,
+    weight: View<'_>,
+    rstd: View<'_>,
+    dx: ViewMut<'_>,
+    write: Write,
+) -> Result<()> {
+    const OP: &str = "rmsnorm::backward";
+    let [rows, width] = check::matrix(OP, "x", x.dims())?;
+    check::shape(OP, "dy", dy.dims(), &[rows, width])?;
+    check::shape(OP, "weight", weight.dims(), &[width])?;
+    check::shape(OP, "rstd", rstd.dims(), &[rows])?;
+    check::shape(OP, "dx", dx.dims(), &[rows, width])?;
+    match x.device() {
+        Device::Cpu => {
+            let (dy, x) = (dy.f32(OP, "dy")?, x.f32(OP, "x")?);
+            let (weight, rstd) = (weight.f32(OP, "weight")?, rstd.f32(OP, "rstd")?);
+            cpu::backward(dy, x, weight, rstd, dx.into_f32(OP, "dx")?, write);
+        }
+    }
+    Ok(())
+}
+
+/// The gradient of the weight: `dw_j += Σ_t dy_tj · x_tj · r_t`.
+///
+/// # Shapes
+/// `dy`, `x`: `[R, N]`; `rstd`: `[R]`; `dweight`: `[N]`.
+///
+/// # Errors
+/// As [`forward`].
+pub fn backward_weight(
+    dy: View<'_>,
+    x: View<'_>,
+    rstd: View<'_>,
+    dweight: ViewMut<'_>,
+) -> Result<()> {
+    const OP: &str = "rmsnorm::backward_weight";
+    let [rows, width] = check::matrix(OP, "x", x.dims())?;
+    check::shape(OP, "dy", dy.dims(), &[rows, width])?;
+    check::shape(OP, "rstd", rstd.dims(), &[rows])?;
+    check::shape(OP, "dweight", dweight.dims(), &[width])?;
+    match x.device() {
+        Device::Cpu => {
+            let (dy, x, rstd) = (dy.f32(OP, "dy")?, x.f32(OP, "x")?, rstd.f32(OP, "rstd")?);
+            cpu::backward_weight(dy, x, rstd, dweight.into_f32(OP, "dweight")?);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! What tests of this and other crates share: hard inputs, comparison and gradient checks.
+//!
+//! Oracles work in f64. [`assert_close`] reports the first and the worst mismatch and how much of the
+//! bound is used up, so that a shrinking margin shows before it fails.
+
+use crate::{Buffer, Device, rng::Stream};
+
+/// An absolute and a relative bound; a value passes if it is within their sum.
+#[derive(Debug, Clone, Copy)]
+pub struct Tolerance {
+    /// Allowed difference whatever the size of the expected value.
+    pub absolute: f64,
+    /// Allowed difference as a share of the expected value's magnitude.
+    pub relative: f64,
+}
+
+impl Tolerance {
+    /// For elementwise f32 work and short reductions: a few roundings of values near one.
+    pub const F32: Self = Self { absolute: 2e-6, relative: 2e-6 };
+    /// For f32 reductions over hundreds of terms, where roundings add up as their square root.
+    pub const F32_SUM: Self = Self { absolute: 1e-5, relative: 2e-5 };
+    /// For central differences in f64 with [`assert_gradient`]'s step.
+    pub const DIFFERENCE: Self = Self { absolute: 1e-7, relative: 1e-6 };
+}
+
+/// Standard normal values; every eleventh is an outlier twenty times as large.
+pub fn hard_values(seed: u64, n: usize) -> Vec<f32> {
+    let stream = Stream::new(seed);
+    let scale = |i: u64| if i % 11 == 3 { 20.0 } else { 1.0 };
+    (0..n as u64).map(|i| (stream.normal(i) * scale(i)) as f32).collect()
+}
+
+/// Standard normal values.
+pub fn normal_values(seed: u64, n: usize) -> Vec<f32> {
+    let stream = Stream::new(seed);
+    (0..n as u64).map(|i| stream.normal(i) as f32).collect()
+}
+
+/// A CPU buffer holding `values`.
+///
+/// # Panics
+/// If the count does not fit the shape.
+pub fn buffer(values: &[f32], axes: &[usize]) -> Buffer {
+    Device::Cpu.upload_f32(values.to_vec(), axes).expect("test buffer")
+}
+
+/// A CPU buffer of NaN: an op that reads an output it should overwrite cannot hide.
+///
+/// # Panics
+/// If the shape is impossible.
+pub fn poison(axes: &[usize]) -> Buffer {
+    buffer(&vec![f32::NAN; axes.iter().product()], axes)
+}
+
+/// The values widened to f64.
+pub fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&x| f64::from(x)).collect()
+}
+
+/// Asserts that every value is within the tolerance of the expected one.
+///
+/// # Panics
+/// On a length mismatch or a value outside the bound; NaN matches only NaN.
+#[track_caller]
+pub fn assert_close(name: &str, got: &[f32], want: &[f64], tolerance: Tolerance) {
+    assert_eq!(got.len(), want.len(), "{name}: length");
+    let mut worst = (0, 0.0f64);
+    let mut first = None;
+    for (i, (&g, &w)) in got.iter().zip(want).enumerate() {
+        let bound = tolerance.absolute + tolerance.relative * w.abs();
+        let same = f64::from(g) == w || (g.is_nan() && w.is_nan());
+        let used = if same { 0.0 } else { (f64::from(g) - w).abs() / bound };
+        let used = if used.is_nan() { f64::INFINITY } else { used };
+        if used > worst.1 {
+            worst = (i, used);
+        }
+        if used > 1.0 {
+            first.get_or_insert(i);
+        }
+    }
+    if let Some(first) = first {
+        let show = |i: usize| format!("[{i}] got {} want {}", got[i], want[i]);
+        panic!(
+            "{name}: first mismatch {}; worst {} ({:.1} times the bound)",
+            show(first),
+            show(worst.0),
+            worst.1
+        );
+    }
+}
+
+/// Asserts that `gradient` is the derivative of `f` at `at`, by central differences in f64.
+///
+/// # Panics
+/// On the first element outside [`Tolerance::DIFFERENCE`], scaled by the size of `f`.
+#[track_caller]
+pub fn assert_gradient(name: &str, f: impl Fn(&[f64]) -> f64, at: &[f64], gradient: &[f64]) {
+    assert_eq!(at.len(), gradient.len(), "{name}: length");
+    let mut point = at.to_vec();
+    let size = f(at).abs().max(1.0);
+    for i in 0..at.len() {
+        let step = 1e-5 * at[i].abs().max(1.0);
+        point[i] = at[i] + step;
+        let above = f(&point);
+        point[i] = at[i] - step;
+        let below = f(&point);
+        point[i] = at[i];
+        let difference = (above - below) / (2.0 * step);
+        let bound = Tolerance::DIFFERENCE.absolute * size
+            + Tolerance::DIFFERENCE.relative * difference.abs();
+        let error = (difference - gradient[i]).abs();
+        assert!(error <= bound, "{name}[{i}]: difference {difference}, gradient {}", gradient[i]);
+    }
+}
