@@ -78,9 +78,11 @@ enum DataMut<'a> {
 fn filled<T: Clone>(dims: Dims, value: T) -> Result<Vec<T>> {
     let mut values = Vec::new();
     let want_bytes = dims.len() * size_of::<T>();
-    values
-        .try_reserve_exact(dims.len())
-        .map_err(|_| Error::Memory { device: Device::Cpu.name(), dims, want_bytes })?;
+    values.try_reserve_exact(dims.len()).map_err(|_| Error::Memory {
+        device: Device::Cpu.name(),
+        dims,
+        want_bytes,
+    })?;
     values.resize(dims.len(), value);
     Ok(values)
 }

@@ -6,7 +6,12 @@ use crate::{
 };
 
 /// `got` has exactly these axes.
-pub(crate) fn shape(op: &'static str, tensor: &'static str, got: Dims, axes: &[usize]) -> Result<()> {
+pub(crate) fn shape(
+    op: &'static str,
+    tensor: &'static str,
+    got: Dims,
+    axes: &[usize],
+) -> Result<()> {
     if got.axes() == axes {
         return Ok(());
     }

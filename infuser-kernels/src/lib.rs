@@ -6,13 +6,13 @@
 //! are passed in, so every allocation is visible at the caller.
 //!
 //! ```
-//! use infuser_kernels::{Device, Write, ops::rmsnorm as _};
+//! use infuser_kernels::{Device, Write, ops::matmul};
 //!
 //! # fn main() -> infuser_kernels::Result<()> {
 //! let x = Device::Cpu.upload_f32(vec![1.0, 2.0], &[1, 2])?;
 //! let w = Device::Cpu.upload_f32(vec![3.0, 4.0, 5.0, 6.0], &[2, 2])?;
 //! let mut y = Device::Cpu.zeros_f32(&[1, 2])?;
-//! y.copy_from_f32(&[11.0, 17.0])?; let _ = (&x, &w, Write::Add);
+//! matmul::nt(x.view(), w.view(), y.view_mut(), Write::Overwrite)?; // y = x wᵀ
 //! assert_eq!(y.to_f32()?, [11.0, 17.0]);
 //! # Ok(())
 //! # }

@@ -3,4 +3,7 @@
 //! Every module that has its own arithmetic also has a `reference`: the same function in plain f64
 //! loops, which tests compare with and whose derivatives they check by central differences.
 
+pub mod attention;
+pub mod head;
+pub mod matmul;
 pub mod rmsnorm;

@@ -112,3 +112,12 @@ pub fn assert_gradient(name: &str, f: impl Fn(&[f64]) -> f64, at: &[f64], gradie
         assert!(error <= bound, "{name}[{i}]: difference {difference}, gradient {}", gradient[i]);
     }
 }
+
+/// Runs `f` on a pool of `threads` threads, for tests that the number does not matter.
+///
+/// # Panics
+/// If the pool cannot be built.
+pub fn on_threads<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("thread pool");
+    pool.install(f)
+}

@@ -21,7 +21,8 @@ pub fn backward(dy: &[f64], x: &[f64], weight: &[f64], epsilon: f64) -> (Vec<f64
     let mut dx = Vec::with_capacity(x.len());
     let mut dw = vec![0.0; width];
     for ((dy, x), r) in dy.chunks(width).zip(x.chunks(width)).zip(rstd) {
-        let pull: f64 = (0..width).map(|j| dy[j] * weight[j] * x[j] * r).sum::<f64>() / width as f64;
+        let pull: f64 =
+            (0..width).map(|j| dy[j] * weight[j] * x[j] * r).sum::<f64>() / width as f64;
         for j in 0..width {
             dx.push(r * (dy[j] * weight[j] - x[j] * r * pull));
             dw[j] += dy[j] * x[j] * r;

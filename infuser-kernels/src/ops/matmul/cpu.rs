@@ -1,0 +1,256 @@
+//! The CPU side of [`super`]: tiles of the output in parallel, each one call of the `gemm` crate.
+
+use rayon::prelude::*;
+
+use crate::{
+    Write,
+    simd::{LANES, simd},
+};
+
+/// Rows up to which `nt` reads the weight once with dot products instead of packing it.
+const SKINNY_ROWS: usize = 8;
+
+/// Rows from which `nt` first transposes the weight: packing a transposed factor costs the `gemm`
+/// crate a tenth of its speed in every tile, transposing it once costs a hundredth.
+const TRANSPOSE_ROWS: usize = 128;
+
+/// One factor of a product, as the `gemm` crate sees it: `value(i, j) = data[i·rows + j·cols]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Factor<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+}
+
+impl Factor<'_> {
+    fn reaches(&self, rows: usize, cols: usize) -> bool {
+        rows == 0 || cols == 0 || (rows - 1) * self.rows + (cols - 1) * self.cols < self.data.len()
+    }
+}
+
+/// `c (+)= a b` on this thread, for `c` of `m` rows that are `stride` apart and `n` columns.
+///
+/// # Panics
+/// If a factor or the output is too short for the sizes: a fault of this crate, not of its user.
+pub(crate) fn block(
+    [m, n, k]: [usize; 3],
+    a: Factor<'_>,
+    b: Factor<'_>,
+    c: &mut [f32],
+    stride: usize,
+    write: Write,
+) {
+    let fits = m == 0 || n == 0 || (n <= stride && (m - 1) * stride + n <= c.len());
+    assert!(fits && a.reaches(m, k) && b.reaches(k, n), "matmul::block: sizes");
+    // SAFETY: the assertion above shows that every index gemm forms, up to (m-1, n-1) of c,
+    // (m-1, k-1) of a and (k-1, n-1) of b, lies inside the three slices.
+    unsafe { gemm_call([m, n, k], a, b, c.as_mut_ptr(), stride, write) }
+}
+
+/// The one call of the `gemm` crate.
+///
+/// # Safety
+/// `a` must reach (m, k), `b` (k, n), and `c` must be valid for writes at `i·stride + j` for all
+/// `i < m`, `j < n`, with nobody else touching those elements meanwhile.
+unsafe fn gemm_call(
+    [m, n, k]: [usize; 3],
+    a: Factor<'_>,
+    b: Factor<'_>,
+    c: *mut f32,
+    stride: usize,
+    write: Write,
+) {
+    let (read, alpha) = match write {
+        Write::Overwrite => (false, 0.0),
+        Write::Add => (true, 1.0),
+    };
+    // SAFETY: forwarded to the caller; strides fit isize because slices do.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c,
+            1,
+            stride as isize,
+            read,
+            a.data.as_ptr(),
+            a.cols as isize,
+            a.rows as isize,
+            b.data.as_ptr(),
+            b.cols as isize,
+            b.rows as isize,
+            alpha,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// Output memory shared by tasks that write disjoint tiles of it.
+#[derive(Clone, Copy)]
+struct Output(*mut f32);
+
+// SAFETY: `tiled` hands every task a tile that no other task has, and keeps the exclusive borrow
+// of the whole output until all tasks are done.
+unsafe impl Send for Output {}
+// SAFETY: as for Send.
+unsafe impl Sync for Output {}
+
+impl Output {
+    /// # Safety
+    /// `offset` must be inside the output.
+    unsafe fn at(&self, offset: usize) -> *mut f32 {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.add(offset) }
+    }
+}
+
+/// `c (+)= a b` with `c` contiguous, in tiles of `tile` rows and columns.
+fn tiled(
+    [m, n, k]: [usize; 3],
+    a: Factor<'_>,
+    b: Factor<'_>,
+    c: &mut [f32],
+    write: Write,
+    tile: [usize; 2],
+) {
+    assert!(c.len() == m * n && a.reaches(m, k) && b.reaches(k, n), "matmul::tiled: sizes");
+    if m == 0 || n == 0 {
+        return;
+    }
+    if k == 0 {
+        if write == Write::Overwrite {
+            c.fill(0.0);
+        }
+        return;
+    }
+    let [tile_m, tile_n] = tile;
+    let across = n.div_ceil(tile_n);
+    let output = Output(c.as_mut_ptr());
+    (0..m.div_ceil(tile_m) * across).into_par_iter().for_each(|tile| {
+        let (row, col) = (tile / across * tile_m, tile % across * tile_n);
+        let (rows, cols) = (tile_m.min(m - row), tile_n.min(n - col));
+        let a = Factor { data: &a.data[row * a.rows..], ..a };
+        let b = Factor { data: &b.data[col * b.cols..], ..b };
+        // SAFETY: row + rows <= m and col + cols <= n, so by the assertion above all three blocks
+        // are in bounds; tiles are disjoint, so nobody else writes this one.
+        unsafe { gemm_call([rows, cols, k], a, b, output.at(row * n + col), n, write) }
+    });
+}
+
+pub(super) fn nt([m, n, k]: [usize; 3], x: &[f32], w: &[f32], y: &mut [f32], write: Write) {
+    if m <= SKINNY_ROWS {
+        return skinny([m, n, k], x, w, y, write);
+    }
+    let a = Factor { data: x, rows: k, cols: 1 };
+    if m < TRANSPOSE_ROWS {
+        let b = Factor { data: w, rows: 1, cols: k };
+        return tiled([m, n, k], a, b, y, write, [m, 128]);
+    }
+    let transposed = transpose(w, n, k);
+    let b = Factor { data: &transposed, rows: n, cols: 1 };
+    tiled([m, n, k], a, b, y, write, [256, 4096]);
+}
+
+pub(super) fn nn([m, n, k]: [usize; 3], x: &[f32], w: &[f32], y: &mut [f32], write: Write) {
+    let a = Factor { data: x, rows: k, cols: 1 };
+    let b = Factor { data: w, rows: n, cols: 1 };
+    let tile = if m <= 256 { [m.max(1), 512] } else { [256, 4096] };
+    tiled([m, n, k], a, b, y, write, tile);
+}
+
+pub(super) fn tn([m, n, k]: [usize; 3], x: &[f32], w: &[f32], y: &mut [f32], write: Write) {
+    let a = Factor { data: x, rows: 1, cols: m };
+    let b = Factor { data: w, rows: n, cols: 1 };
+    tiled([m, n, k], a, b, y, write, [2048, 128]);
+}
+
+/// `w [N, K]` as `[K, N]`, in square blocks that fit the first-level cache.
+fn transpose(w: &[f32], n: usize, k: usize) -> Vec<f32> {
+    const BLOCK: usize = 32;
+    let mut out = vec![0.0f32; n * k];
+    if out.is_empty() {
+        return out;
+    }
+    out.par_chunks_mut(BLOCK * n).enumerate().for_each(|(block, rows)| {
+        for from in (0..n).step_by(BLOCK) {
+            for (i, row) in rows.chunks_exact_mut(n).enumerate() {
+                let col = block * BLOCK + i;
+                let to = (from + BLOCK).min(n);
+                for (offset, value) in row[from..to].iter_mut().enumerate() {
+                    *value = w[(from + offset) * k + col];
+                }
+            }
+        }
+    });
+    out
+}
+
+/// `y (+)= x wᵀ` for a few rows of `x`: each row of `w` is read once and used for all of them.
+fn skinny([m, n, k]: [usize; 3], x: &[f32], w: &[f32], y: &mut [f32], write: Write) {
+    /// Rows of `w` one task takes, so that tasks are worth their hand-over.
+    const MIN_WORK: usize = 64 * 1024;
+    if m == 0 || n == 0 {
+        return;
+    }
+    let rows = (MIN_WORK / k.max(1)).clamp(1, n);
+    let mut columns = vec![0.0f32; m * n];
+    columns.par_chunks_mut(rows * m).enumerate().for_each(|(task, out)| {
+        let first = task * rows;
+        simd(|| {
+            for (i, out) in out.chunks_exact_mut(m).enumerate() {
+                let w = &w[(first + i) * k..(first + i + 1) * k];
+                match m {
+                    1 => dots::<1>(x, w, out),
+                    2 => dots::<2>(x, w, out),
+                    3 => dots::<3>(x, w, out),
+                    4 => dots::<4>(x, w, out),
+                    _ => {
+                        let (low, high) = out.split_at_mut(4);
+                        dots::<4>(x, w, low);
+                        match m {
+                            5 => dots::<1>(&x[4 * k..], w, high),
+                            6 => dots::<2>(&x[4 * k..], w, high),
+                            7 => dots::<3>(&x[4 * k..], w, high),
+                            _ => dots::<4>(&x[4 * k..], w, high),
+                        }
+                    }
+                }
+            }
+        });
+    });
+    for (j, column) in columns.chunks_exact(m).enumerate() {
+        for (i, value) in column.iter().enumerate() {
+            match write {
+                Write::Overwrite => y[i * n + j] = *value,
+                Write::Add => y[i * n + j] += *value,
+            }
+        }
+    }
+}
+
+/// The dot products of `M` rows of `x` with `w`; each is the sum that [`crate::simd::dot`] gives.
+#[inline(always)]
+fn dots<const M: usize>(x: &[f32], w: &[f32], out: &mut [f32]) {
+    let k = w.len();
+    let rows: [&[f32]; M] = std::array::from_fn(|i| &x[i * k..(i + 1) * k]);
+    let mut lanes = [[0.0f32; LANES]; M];
+    let whole = k / LANES * LANES;
+    for from in (0..whole).step_by(LANES) {
+        let w = &w[from..from + LANES];
+        for (lanes, row) in lanes.iter_mut().zip(rows) {
+            let row = &row[from..from + LANES];
+            for i in 0..LANES {
+                lanes[i] = row[i].mul_add(w[i], lanes[i]);
+            }
+        }
+    }
+    for ((out, lanes), row) in out.iter_mut().zip(&lanes).zip(rows) {
+        let tail: f32 = row[whole..].iter().zip(&w[whole..]).map(|(x, w)| x * w).sum();
+        *out = crate::simd::sum(lanes) + tail;
+    }
+}
