@@ -87,6 +87,22 @@ fn filled<T: Clone>(dims: Dims, value: T) -> Result<Vec<T>> {
     Ok(values)
 }
 
+fn refill<T: Clone + Default>(values: &mut Vec<T>, dims: Dims) -> Result<()> {
+    let len = dims.len();
+    let want_bytes = len * size_of::<T>();
+    if len > values.capacity() {
+        // The old values are not wanted: freeing them first keeps the peak down.
+        *values = Vec::new();
+        values.try_reserve_exact(len).map_err(|_| Error::Memory {
+            device: Device::Cpu.name(),
+            dims,
+            want_bytes,
+        })?;
+    }
+    values.resize(len, T::default());
+    Ok(())
+}
+
 impl Buffer {
     pub(crate) fn zeros(device: Device, dims: Dims, dtype: Dtype) -> Result<Self> {
         let storage = match (device, dtype) {
@@ -198,6 +214,26 @@ impl Buffer {
             return Err(Error::Shape { op: OP, tensor: "values", expected, got });
         }
         held.copy_from_slice(values);
+        Ok(())
+    }
+
+    /// Changes the length of the first axis, keeping the memory if it is large enough. What the
+    /// tensor holds afterwards is unspecified: this is for scratch that follows the batch size.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if there is no room to grow.
+    pub fn resize_rows(&mut self, rows: usize) -> Result<()> {
+        let mut axes = self.dims.axes().to_vec();
+        if axes.is_empty() {
+            return Err(Error::argument("buffer::resize_rows", "a scalar has no rows"));
+        }
+        axes[0] = rows;
+        let dims = Dims::new(&axes)?;
+        match &mut self.storage {
+            Storage::CpuF32(values) => refill(values, dims)?,
+            Storage::CpuU32(values) => refill(values, dims)?,
+        }
+        self.dims = dims;
         Ok(())
     }
 
@@ -338,6 +374,23 @@ impl<'a> ViewMut<'a> {
         ViewMut { dims: self.dims, data }
     }
 
+    /// Overwrites all elements with those of a tensor of the same shape.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] or [`Error::Dtype`] if the two differ.
+    pub fn copy_from(self, source: View<'_>) -> Result<()> {
+        const OP: &str = "buffer::copy_from";
+        if self.dims != source.dims {
+            let (expected, got) = (self.dims, source.dims);
+            return Err(Error::Shape { op: OP, tensor: "source", expected, got });
+        }
+        match self.data {
+            DataMut::CpuF32(values) => values.copy_from_slice(source.f32(OP, "source")?),
+            DataMut::CpuU32(values) => values.copy_from_slice(source.u32(OP, "source")?),
+        }
+        Ok(())
+    }
+
     /// Consecutive rows (steps of the first axis).
     ///
     /// # Errors
@@ -408,6 +461,19 @@ mod tests {
         assert_eq!(error.to_string(), "test: `ids` holds u32, expected f32");
         assert!(Device::Cpu.upload_f32(vec![0.0; 3], &[2, 2]).is_err());
         assert!(ids.view().reshape(&[3]).is_err());
+    }
+
+    #[test]
+    fn rows_can_grow_shrink_and_be_copied() {
+        let mut buffer = Device::Cpu.upload_f32(vec![1.0; 6], &[2, 3]).unwrap();
+        buffer.resize_rows(5).unwrap();
+        assert_eq!(buffer.dims().axes(), [5, 3]);
+        buffer.resize_rows(1).unwrap();
+        let source = Device::Cpu.upload_f32(vec![4.0, 5.0, 6.0], &[1, 3]).unwrap();
+        buffer.view_mut().copy_from(source.view()).unwrap();
+        assert_eq!(buffer, source);
+        assert!(buffer.view_mut().copy_from(source.rows(0..0).unwrap()).is_err());
+        assert!(buffer.resize_rows(1 << 50).is_err());
     }
 
     #[test]

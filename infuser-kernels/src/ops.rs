@@ -3,7 +3,12 @@
 //! Every module that has its own arithmetic also has a `reference`: the same function in plain f64
 //! loops, which tests compare with and whose derivatives they check by central differences.
 
+pub mod add;
 pub mod attention;
+pub mod bias;
+pub mod embedding;
 pub mod head;
 pub mod matmul;
 pub mod rmsnorm;
+pub mod rope;
+pub mod swiglu;

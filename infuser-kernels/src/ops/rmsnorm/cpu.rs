@@ -39,11 +39,10 @@ pub(super) fn forward(x: &[f32], weight: &[f32], epsilon: f32, y: &mut [f32], rs
 }
 
 pub(super) fn add_forward(
-    x: &[f32],
-    stream: &mut [f32],
+    [x, residual]: [&[f32]; 2],
     weight: &[f32],
     epsilon: f32,
-    y: &mut [f32],
+    (sum, y): (&mut [f32], &mut [f32]),
     rstd: &mut [f32],
 ) {
     let width = weight.len();
@@ -52,15 +51,17 @@ pub(super) fn add_forward(
         return;
     }
     let outputs = y.par_chunks_mut(rows * width).zip(rstd.par_chunks_mut(rows));
-    let inputs = x.par_chunks(rows * width).zip(stream.par_chunks_mut(rows * width));
-    inputs.zip(outputs).for_each(|((x, stream), (y, rstd))| {
+    let inputs = x.par_chunks(rows * width).zip(residual.par_chunks(rows * width));
+    let tasks = inputs.zip(sum.par_chunks_mut(rows * width)).zip(outputs);
+    tasks.for_each(|(((x, residual), sum), (y, rstd))| {
         simd(|| {
-            let input = x.chunks_exact(width).zip(stream.chunks_exact_mut(width));
-            for (((x, stream), y), rstd) in input.zip(y.chunks_exact_mut(width)).zip(rstd) {
-                for (s, x) in stream.iter_mut().zip(x) {
-                    *s += x;
+            let input = x.chunks_exact(width).zip(residual.chunks_exact(width));
+            let output = sum.chunks_exact_mut(width).zip(y.chunks_exact_mut(width)).zip(rstd);
+            for ((x, residual), ((sum, y), rstd)) in input.zip(output) {
+                for ((sum, x), residual) in sum.iter_mut().zip(x).zip(residual) {
+                    *sum = x + residual;
                 }
-                *rstd = normalise(stream, weight, epsilon, y);
+                *rstd = normalise(sum, weight, epsilon, y);
             }
         });
     });

@@ -43,33 +43,46 @@ pub fn forward(
     Ok(())
 }
 
-/// `stream += x; y = norm(stream) · w`: the residual add and the norm that follows it, in one pass.
+/// What [`add_forward`] writes; all overwritten.
+#[derive(Debug)]
+pub struct AddOutputs<'a> {
+    /// `x + residual`, `[R, N]`.
+    pub sum: ViewMut<'a>,
+    /// `norm(sum) · w`, `[R, N]`.
+    pub y: ViewMut<'a>,
+    /// `[R]`.
+    pub rstd: ViewMut<'a>,
+}
+
+/// `sum = x + residual; y = norm(sum) · w`: the residual add and the norm that follows it, in one
+/// pass.
 ///
 /// # Shapes
-/// `x`, `stream`, `y`: `[R, N]`; `weight`: `[N]`; `rstd`: `[R]`.
+/// `x`, `residual`: `[R, N]`; `weight`: `[N]`; outputs as [`AddOutputs`] says.
 ///
 /// # Errors
 /// As [`forward`].
 pub fn add_forward(
     x: View<'_>,
-    stream: ViewMut<'_>,
+    residual: View<'_>,
     weight: View<'_>,
     epsilon: f32,
-    y: ViewMut<'_>,
-    rstd: ViewMut<'_>,
+    outputs: AddOutputs<'_>,
 ) -> Result<()> {
     const OP: &str = "rmsnorm::add_forward";
+    let AddOutputs { sum, y, rstd } = outputs;
     let [rows, width] = check::matrix(OP, "x", x.dims())?;
-    check::shape(OP, "stream", stream.dims(), &[rows, width])?;
+    check::shape(OP, "residual", residual.dims(), &[rows, width])?;
     check::shape(OP, "weight", weight.dims(), &[width])?;
+    check::shape(OP, "sum", sum.dims(), &[rows, width])?;
     check::shape(OP, "y", y.dims(), &[rows, width])?;
     check::shape(OP, "rstd", rstd.dims(), &[rows])?;
     match x.device() {
         Device::Cpu => {
-            let stream = stream.into_f32(OP, "stream")?;
-            let (y, rstd) = (y.into_f32(OP, "y")?, rstd.into_f32(OP, "rstd")?);
-            let (x, weight) = (x.f32(OP, "x")?, weight.f32(OP, "weight")?);
-            cpu::add_forward(x, stream, weight, epsilon, y, rstd);
+            let inputs = [x.f32(OP, "x")?, residual.f32(OP, "residual")?];
+            let outputs = (sum.into_f32(OP, "sum")?, y.into_f32(OP, "y")?);
+            let (weight, rstd) = (weight.f32(OP, "weight")?, rstd.into_f32(OP, "rstd")?);
+            cpu::add_forward(inputs, weight, epsilon, outputs, rstd);
         }
     }
     Ok(())

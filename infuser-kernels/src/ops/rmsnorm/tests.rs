@@ -31,10 +31,10 @@ fn the_fused_add_is_the_add_and_the_norm() {
     let w = buffer(&normal_values(2, width), &[width]);
     let sum: Vec<f32> = x.iter().zip(&s).map(|(x, s)| s + x).collect();
     let (mut y, mut rstd) = (poison(&[rows, width]), poison(&[rows]));
-    let mut stream = buffer(&s, &[rows, width]);
+    let (residual, mut stream) = (buffer(&s, &[rows, width]), poison(&[rows, width]));
     let xb = buffer(&x, &[rows, width]);
-    let out = (y.view_mut(), rstd.view_mut());
-    add_forward(xb.view(), stream.view_mut(), w.view(), EPSILON, out.0, out.1).unwrap();
+    let outputs = AddOutputs { sum: stream.view_mut(), y: y.view_mut(), rstd: rstd.view_mut() };
+    add_forward(xb.view(), residual.view(), w.view(), EPSILON, outputs).unwrap();
     assert_eq!(stream.to_f32().unwrap(), sum);
     let (mut y2, mut rstd2) = (poison(&[rows, width]), poison(&[rows]));
     forward(stream.view(), w.view(), EPSILON, y2.view_mut(), rstd2.view_mut()).unwrap();
