@@ -3,10 +3,12 @@
 //! Every module that has its own arithmetic also has a `reference`: the same function in plain f64
 //! loops, which tests compare with and whose derivatives they check by central differences.
 
+pub mod adamw;
 pub mod add;
 pub mod attention;
 pub mod bias;
 pub mod embedding;
+pub mod grad_norm;
 pub mod head;
 pub mod matmul;
 pub mod rmsnorm;

@@ -38,8 +38,8 @@ pub struct Batch {
 ///
 /// let mut builder = BatchBuilder::default();
 /// let prompt = builder.prompt(&[5, 6, 7]);
-/// builder.response(prompt, &[8, 9]); // outputs: 8 after the prompt, 9 after 8
-/// builder.response(prompt, &[10]);
+/// builder.response(&prompt, &[8, 9]); // outputs: 8 after the prompt, 9 after 8
+/// builder.response(&prompt, &[10]);
 /// builder.sequence(&[1, 2, 3]); // outputs: 2 after 1, 3 after 2
 /// let batch = builder.build(Device::Cpu).unwrap();
 /// assert_eq!((batch.rows(), batch.outputs()), (9, 5));

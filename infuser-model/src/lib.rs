@@ -14,11 +14,13 @@
 
 mod batch;
 mod block;
+pub mod checkpoint;
 mod config;
 mod error;
 pub mod generate;
 mod layers;
 mod layout;
+pub mod optim;
 mod sink;
 mod transformer;
 mod workspace;

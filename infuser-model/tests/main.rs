@@ -1,0 +1,20 @@
+//! Tests of whole models. One file a theme:
+//!
+//! - `golden`: values of PyTorch and transformers: logits, losses, every gradient, greedy tokens
+//! - `prefix`: shared prompts against separate sequences
+//! - `resume`: saved and continued runs, saved and loaded folders
+//! - `hostile`: damaged files
+//! - `configs`: spellings of `config.json`
+//! - `optimizer`: AdamW and schedules against PyTorch
+//!
+//! `golden` also reads the larger sets of a `shared` folder beside the project (or at
+//! `INFUSER_SHARED`) if there is one, and says so if not; `INFUSER_REQUIRE_SHARED=1` makes that a failure.
+
+mod fixtures;
+
+mod configs;
+mod golden;
+mod hostile;
+mod optimizer;
+mod prefix;
+mod resume;
