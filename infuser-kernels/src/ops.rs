@@ -5,11 +5,13 @@
 
 pub mod adamw;
 pub mod add;
+pub mod advantage;
 pub mod attention;
 pub mod bias;
 pub mod embedding;
 pub mod grad_norm;
 pub mod head;
+pub mod influence;
 pub mod matmul;
 pub mod rmsnorm;
 pub mod rope;

@@ -1,7 +1,9 @@
 //! Vector arithmetic that the compiler vectorises for the processor that is there.
 //!
 //! [`simd`] runs a closure compiled for the best instruction set found at run time (AVX-512, AVX2
-//! or NEON). The helpers below are always inlined into it. Reductions keep [`LANES`] partial sums
+//! or NEON). The helpers below are always inlined into it, and the closure must be too: write
+//! `simd(#[inline(always)] || …)`, or a large one is compiled for the oldest processor and calls a
+//! library function for every fused multiply-add. Reductions keep [`LANES`] partial sums
 //! in a fixed order, so the result is the same whichever vector width the processor has.
 
 /// Partial sums of every reduction; two AVX-512 registers, four AVX2 ones.
@@ -170,7 +172,14 @@ mod tests {
         let mut x = -87.3f32;
         while x < 88.7 {
             let want = f64::from(x).exp();
-            worst = worst.max((f64::from(simd(|| exp(x))) - want).abs() / want);
+            worst = worst.max(
+                (f64::from(simd(
+                    #[inline(always)]
+                    || exp(x),
+                )) - want)
+                    .abs()
+                    / want,
+            );
             x += 0.0137;
         }
         assert!(worst < 2e-7, "relative error {worst:e}");
@@ -185,11 +194,35 @@ mod tests {
             let a: Vec<f32> = (0..n).map(|i| (i as f32) - 20.0).collect();
             let b: Vec<f32> = (0..n).map(|i| 0.5 * i as f32).collect();
             let want: f32 = a.iter().zip(&b).map(|(x, y)| x * y).sum();
-            assert_eq!(simd(|| dot(&a, &b)), want);
-            assert_eq!(simd(|| dot3(&a, &b, &vec![2.0; n])), 2.0 * want);
-            assert_eq!(simd(|| sum(&a)), a.iter().sum::<f32>());
+            assert_eq!(
+                simd(
+                    #[inline(always)]
+                    || dot(&a, &b)
+                ),
+                want
+            );
+            assert_eq!(
+                simd(
+                    #[inline(always)]
+                    || dot3(&a, &b, &vec![2.0; n])
+                ),
+                2.0 * want
+            );
+            assert_eq!(
+                simd(
+                    #[inline(always)]
+                    || sum(&a)
+                ),
+                a.iter().sum::<f32>()
+            );
             let best = a.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            assert_eq!(simd(|| max(&a)), best);
+            assert_eq!(
+                simd(
+                    #[inline(always)]
+                    || max(&a)
+                ),
+                best
+            );
         }
     }
 }

@@ -14,9 +14,9 @@ pub fn fixture(path: &str) -> PathBuf {
 
 /// A folder of the shared set, or `None` (with a note) if it is not there.
 pub fn shared(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("INFUSER_SHARED").map(PathBuf::from).unwrap_or_else(|| {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared")
-    });
+    let root = std::env::var_os("INFUSER_SHARED")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"));
     let folder = root.join(path);
     if folder.exists() {
         return Some(folder);

@@ -117,9 +117,10 @@ fn logits_losses_and_gradients_match_pytorch() {
         check_gradients(&name, &model, &got.gradients, &golden);
 
         // One sequence a batch, and all of them in another order.
-        for batches in [vec![&packed[0..1], &packed[1..2], &packed[2..3], &packed[3..5]], vec![
-            &[3, 1, 4, 0, 2][..],
-        ]] {
+        for batches in [
+            vec![&packed[0..1], &packed[1..2], &packed[2..3], &packed[3..5]],
+            vec![&[3, 1, 4, 0, 2][..]],
+        ] {
             let other = run(&model, &sequences, &batches, Keep::BlockInputs);
             check_gradients(&name, &model, &other.gradients, &golden);
             for (a, b) in got.logp.iter().zip(&other.logp) {

@@ -61,15 +61,18 @@ pub(super) fn step(
     let moments = exp_avg.par_chunks_mut(TASK).zip(exp_avg_sq.par_chunks_mut(TASK));
     let tasks = gradient.par_chunks(TASK).zip(weight.par_chunks_mut(TASK)).zip(moments);
     tasks.for_each(|((gradient, weight), (exp_avg, exp_avg_sq))| {
-        simd(|| {
-            let moments = exp_avg.iter_mut().zip(exp_avg_sq);
-            for ((g, w), (m, v)) in gradient.iter().zip(weight).zip(moments) {
-                let g = f.gradient_scale * g;
-                *m = lerp(f, *m, g);
-                *v = *v * f.beta2 + f.square * g * g;
-                let denominator = v.sqrt() / f.correction + f.epsilon;
-                *w = *w * f.keep + f.step_size * *m / denominator;
-            }
-        });
+        simd(
+            #[inline(always)]
+            || {
+                let moments = exp_avg.iter_mut().zip(exp_avg_sq);
+                for ((g, w), (m, v)) in gradient.iter().zip(weight).zip(moments) {
+                    let g = f.gradient_scale * g;
+                    *m = lerp(f, *m, g);
+                    *v = *v * f.beta2 + f.square * g * g;
+                    let denominator = v.sqrt() / f.correction + f.epsilon;
+                    *w = *w * f.keep + f.step_size * *m / denominator;
+                }
+            },
+        );
     });
 }

@@ -1,43 +1,45 @@
-//! Elementwise sums, as residual streams need them.
+//! Sums and multiples of whole tensors: residual adds, accumulated gradients, averages.
+//!
+//! ```text
+//! add:    out_i += x_i
+//! scale:  x_i *= factor
+//! ```
+//!
+//! One rounding an element, so there is no twin: the f64 result rounded to f32 is the answer.
 
+mod cpu;
 #[cfg(test)]
 mod tests;
 
-use rayon::prelude::*;
+use crate::{Device, View, ViewMut, check, error::Result};
 
-use crate::{Device, View, ViewMut, check, error::Result, simd::simd};
-
-/// Elements one task works on, whatever the number of threads.
-const TASK: usize = 64 * 1024;
-
-/// `out += x`, for any equal shapes.
+/// `out += x`.
+///
+/// # Shapes
+/// `x`, `out`: the same shape, whatever it is.
 ///
 /// # Errors
-/// [`crate::Error::Shape`] if the shapes differ.
+/// [`crate::Error::Shape`] naming `x` if the shapes differ.
 pub fn add(x: View<'_>, out: ViewMut<'_>) -> Result<()> {
     const OP: &str = "add::add";
     check::shape(OP, "x", x.dims(), out.dims().axes())?;
     match x.device() {
-        Device::Cpu => {
-            let (x, out) = (x.f32(OP, "x")?, out.into_f32(OP, "out")?);
-            out.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).for_each(|(out, x)| {
-                simd(|| out.iter_mut().zip(x).for_each(|(out, x)| *out += x));
-            });
-        }
+        Device::Cpu => cpu::add(x.f32(OP, "x")?, out.into_f32(OP, "out")?),
     }
     Ok(())
 }
 
-/// `x *= factor`.
+/// `x *= factor`, in place.
+///
+/// # Shapes
+/// `x`: any.
 ///
 /// # Errors
 /// [`crate::Error::Dtype`] if `x` does not hold f32.
 pub fn scale(factor: f32, x: ViewMut<'_>) -> Result<()> {
     const OP: &str = "add::scale";
     match x.device() {
-        Device::Cpu => x.into_f32(OP, "x")?.par_chunks_mut(TASK).for_each(|x| {
-            simd(|| x.iter_mut().for_each(|x| *x *= factor));
-        }),
+        Device::Cpu => cpu::scale(factor, x.into_f32(OP, "x")?),
     }
     Ok(())
 }

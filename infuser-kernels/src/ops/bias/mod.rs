@@ -1,16 +1,18 @@
-//! The bias of a linear layer.
+//! A vector added to every row: the bias of a linear layer.
+//!
+//! ```text
+//! y_tj += b_j        db_j += Σ_t dy_tj
+//! ```
 
+mod cpu;
+#[cfg(any(test, feature = "testing"))]
+pub mod reference;
 #[cfg(test)]
 mod tests;
 
-use rayon::prelude::*;
+use crate::{Device, View, ViewMut, check, error::Result};
 
-use crate::{Device, View, ViewMut, check, error::Result, simd::simd};
-
-/// Rows one task sums, whatever the number of threads.
-const TASK_ROWS: usize = 256;
-
-/// `y_tj += bias_j`.
+/// `y_t += bias` for every row.
 ///
 /// # Shapes
 /// `bias`: `[N]`; `y`: `[T, N]`.
@@ -22,21 +24,12 @@ pub fn forward(bias: View<'_>, y: ViewMut<'_>) -> Result<()> {
     let [_, width] = check::matrix(OP, "y", y.dims())?;
     check::shape(OP, "bias", bias.dims(), &[width])?;
     match bias.device() {
-        Device::Cpu => {
-            let (bias, y) = (bias.f32(OP, "bias")?, y.into_f32(OP, "y")?);
-            y.par_chunks_mut((TASK_ROWS * width).max(1)).for_each(|rows| {
-                simd(|| {
-                    for row in rows.chunks_exact_mut(width) {
-                        row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
-                    }
-                });
-            });
-        }
+        Device::Cpu => cpu::forward(bias.f32(OP, "bias")?, y.into_f32(OP, "y")?),
     }
     Ok(())
 }
 
-/// `dbias_j += Σ_t dy_tj`.
+/// The gradient of the bias: `dbias += Σ_t dy_t`. That of `y` is `dy` itself.
 ///
 /// # Shapes
 /// `dy`: `[T, N]`; `dbias`: `[N]`.
@@ -48,27 +41,7 @@ pub fn backward(dy: View<'_>, dbias: ViewMut<'_>) -> Result<()> {
     let [_, width] = check::matrix(OP, "dy", dy.dims())?;
     check::shape(OP, "dbias", dbias.dims(), &[width])?;
     match dy.device() {
-        Device::Cpu => {
-            let (dy, dbias) = (dy.f32(OP, "dy")?, dbias.into_f32(OP, "dbias")?);
-            // One partial sum a task, added in task order: the number of threads cannot show.
-            let partials: Vec<Vec<f32>> = dy
-                .par_chunks((TASK_ROWS * width).max(1))
-                .map(|rows| column_sums(rows, width))
-                .collect();
-            for partial in partials {
-                dbias.iter_mut().zip(partial).for_each(|(sum, part)| *sum += part);
-            }
-        }
+        Device::Cpu => cpu::backward(dy.f32(OP, "dy")?, dbias.into_f32(OP, "dbias")?),
     }
     Ok(())
-}
-
-fn column_sums(rows: &[f32], width: usize) -> Vec<f32> {
-    let mut sums = vec![0.0f32; width];
-    simd(|| {
-        for row in rows.chunks_exact(width) {
-            sums.iter_mut().zip(row).for_each(|(sum, dy)| *sum += dy);
-        }
-    });
-    sums
 }

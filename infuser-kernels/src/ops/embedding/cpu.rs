@@ -42,12 +42,15 @@ fn named_rows<'a>(order: &'a [(u32, usize)], width: usize, table: &'a mut [f32])
 
 /// Adds columns `first..first + sum.len()` of every token, in order.
 fn add_columns(dout: &[f32], width: usize, tokens: &[(u32, usize)], first: usize, sum: &mut [f32]) {
-    simd(|| {
-        for &(_, t) in tokens {
-            let row = &dout[t * width + first..][..sum.len()];
-            sum.iter_mut().zip(row).for_each(|(sum, d)| *sum += d);
-        }
-    });
+    simd(
+        #[inline(always)]
+        || {
+            for &(_, t) in tokens {
+                let row = &dout[t * width + first..][..sum.len()];
+                sum.iter_mut().zip(row).for_each(|(sum, d)| *sum += d);
+            }
+        },
+    );
 }
 
 pub(super) fn scatter_add(dout: &[f32], ids: &[u32], width: usize, dtable: &mut [f32]) {

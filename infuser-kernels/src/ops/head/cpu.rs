@@ -47,7 +47,10 @@ pub(super) fn forward(
         outputs.zip(logits.par_chunks_exact_mut(sizes.vocab)).for_each(
             |((((logp, entropy), lse), target), row)| {
                 let target = row[*target as usize] * inverse;
-                let (log_sum, spread) = simd(|| statistics(row, inverse));
+                let (log_sum, spread) = simd(
+                    #[inline(always)]
+                    || statistics(row, inverse),
+                );
                 *logp = target - log_sum;
                 *entropy = spread;
                 *lse = log_sum;
@@ -100,7 +103,10 @@ pub(super) fn backward(
         let values = logits.reborrow().into_f32(OP, "logits")?;
         values.par_chunks_exact_mut(sizes.vocab).enumerate().for_each(|(i, row)| {
             let row_gradient = upstream.row(from + i, head.temperature);
-            simd(|| row_gradient.apply(row, targets[from + i] as usize));
+            simd(
+                #[inline(always)]
+                || row_gradient.apply(row, targets[from + i] as usize),
+            );
         });
         let dlogits = logits.as_view();
         let here = dx.reborrow().rows(from..from + rows)?;

@@ -201,27 +201,30 @@ fn skinny([m, n, k]: [usize; 3], x: &[f32], w: &[f32], y: &mut [f32], write: Wri
     let mut columns = vec![0.0f32; m * n];
     columns.par_chunks_mut(rows * m).enumerate().for_each(|(task, out)| {
         let first = task * rows;
-        simd(|| {
-            for (i, out) in out.chunks_exact_mut(m).enumerate() {
-                let w = &w[(first + i) * k..(first + i + 1) * k];
-                match m {
-                    1 => dots::<1>(x, w, out),
-                    2 => dots::<2>(x, w, out),
-                    3 => dots::<3>(x, w, out),
-                    4 => dots::<4>(x, w, out),
-                    _ => {
-                        let (low, high) = out.split_at_mut(4);
-                        dots::<4>(x, w, low);
-                        match m {
-                            5 => dots::<1>(&x[4 * k..], w, high),
-                            6 => dots::<2>(&x[4 * k..], w, high),
-                            7 => dots::<3>(&x[4 * k..], w, high),
-                            _ => dots::<4>(&x[4 * k..], w, high),
+        simd(
+            #[inline(always)]
+            || {
+                for (i, out) in out.chunks_exact_mut(m).enumerate() {
+                    let w = &w[(first + i) * k..(first + i + 1) * k];
+                    match m {
+                        1 => dots::<1>(x, w, out),
+                        2 => dots::<2>(x, w, out),
+                        3 => dots::<3>(x, w, out),
+                        4 => dots::<4>(x, w, out),
+                        _ => {
+                            let (low, high) = out.split_at_mut(4);
+                            dots::<4>(x, w, low);
+                            match m {
+                                5 => dots::<1>(&x[4 * k..], w, high),
+                                6 => dots::<2>(&x[4 * k..], w, high),
+                                7 => dots::<3>(&x[4 * k..], w, high),
+                                _ => dots::<4>(&x[4 * k..], w, high),
+                            }
                         }
                     }
                 }
-            }
-        });
+            },
+        );
     });
     for (j, column) in columns.chunks_exact(m).enumerate() {
         for (i, value) in column.iter().enumerate() {

@@ -29,12 +29,15 @@ pub(super) fn forward(x: &[f32], weight: &[f32], epsilon: f32, y: &mut [f32], rs
     }
     let outputs = y.par_chunks_mut(rows * width).zip(rstd.par_chunks_mut(rows));
     x.par_chunks(rows * width).zip(outputs).for_each(|(x, (y, rstd))| {
-        simd(|| {
-            let row = x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(rstd);
-            for ((x, y), rstd) in row {
-                *rstd = normalise(x, weight, epsilon, y);
-            }
-        });
+        simd(
+            #[inline(always)]
+            || {
+                let row = x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(rstd);
+                for ((x, y), rstd) in row {
+                    *rstd = normalise(x, weight, epsilon, y);
+                }
+            },
+        );
     });
 }
 
@@ -54,16 +57,19 @@ pub(super) fn add_forward(
     let inputs = x.par_chunks(rows * width).zip(residual.par_chunks(rows * width));
     let tasks = inputs.zip(sum.par_chunks_mut(rows * width)).zip(outputs);
     tasks.for_each(|(((x, residual), sum), (y, rstd))| {
-        simd(|| {
-            let input = x.chunks_exact(width).zip(residual.chunks_exact(width));
-            let output = sum.chunks_exact_mut(width).zip(y.chunks_exact_mut(width)).zip(rstd);
-            for ((x, residual), ((sum, y), rstd)) in input.zip(output) {
-                for ((sum, x), residual) in sum.iter_mut().zip(x).zip(residual) {
-                    *sum = x + residual;
+        simd(
+            #[inline(always)]
+            || {
+                let input = x.chunks_exact(width).zip(residual.chunks_exact(width));
+                let output = sum.chunks_exact_mut(width).zip(y.chunks_exact_mut(width)).zip(rstd);
+                for ((x, residual), ((sum, y), rstd)) in input.zip(output) {
+                    for ((sum, x), residual) in sum.iter_mut().zip(x).zip(residual) {
+                        *sum = x + residual;
+                    }
+                    *rstd = normalise(sum, weight, epsilon, y);
                 }
-                *rstd = normalise(sum, weight, epsilon, y);
-            }
-        });
+            },
+        );
     });
 }
 
@@ -83,18 +89,24 @@ pub(super) fn backward(
     let inputs = dy.par_chunks(rows * width).zip(x.par_chunks(rows * width));
     let outputs = dx.par_chunks_mut(rows * width).zip(rstd.par_chunks(rows));
     inputs.zip(outputs).for_each(|((dy, x), (dx, rstd))| {
-        simd(|| {
-            let input = dy.chunks_exact(width).zip(x.chunks_exact(width));
-            for (((dy, x), dx), &r) in input.zip(dx.chunks_exact_mut(width)).zip(rstd) {
-                // dx = r g − x (r³ mean(g x)), with g = dy w.
-                let pull = dot3(dy, weight, x) / width as f32 * r * r * r;
-                let terms = dy.iter().zip(weight).zip(x).map(|((dy, w), x)| r * dy * w - pull * x);
-                match write {
-                    Write::Overwrite => dx.iter_mut().zip(terms).for_each(|(dx, term)| *dx = term),
-                    Write::Add => dx.iter_mut().zip(terms).for_each(|(dx, term)| *dx += term),
+        simd(
+            #[inline(always)]
+            || {
+                let input = dy.chunks_exact(width).zip(x.chunks_exact(width));
+                for (((dy, x), dx), &r) in input.zip(dx.chunks_exact_mut(width)).zip(rstd) {
+                    // dx = r g − x (r³ mean(g x)), with g = dy w.
+                    let pull = dot3(dy, weight, x) / width as f32 * r * r * r;
+                    let terms =
+                        dy.iter().zip(weight).zip(x).map(|((dy, w), x)| r * dy * w - pull * x);
+                    match write {
+                        Write::Overwrite => {
+                            dx.iter_mut().zip(terms).for_each(|(dx, term)| *dx = term)
+                        }
+                        Write::Add => dx.iter_mut().zip(terms).for_each(|(dx, term)| *dx += term),
+                    }
                 }
-            }
-        });
+            },
+        );
     });
 }
 
@@ -111,14 +123,17 @@ pub(super) fn backward_weight(dy: &[f32], x: &[f32], rstd: &[f32], dweight: &mut
         .zip(rstd.par_chunks(rows))
         .map(|((dy, x), rstd)| {
             let mut partial = vec![0.0f32; width];
-            simd(|| {
-                let row = dy.chunks_exact(width).zip(x.chunks_exact(width)).zip(rstd);
-                for ((dy, x), r) in row {
-                    for ((sum, dy), x) in partial.iter_mut().zip(dy).zip(x) {
-                        *sum += dy * x * r;
+            simd(
+                #[inline(always)]
+                || {
+                    let row = dy.chunks_exact(width).zip(x.chunks_exact(width)).zip(rstd);
+                    for ((dy, x), r) in row {
+                        for ((sum, dy), x) in partial.iter_mut().zip(dy).zip(x) {
+                            *sum += dy * x * r;
+                        }
                     }
-                }
-            });
+                },
+            );
             partial
         })
         .collect();

@@ -1,76 +1,94 @@
-//! Rotary position embedding (Su et al., 2021), in the half-rotation layout of Hugging Face
-//! checkpoints: lane i of a head turns with lane i + E/2.
+//! Rotary position embedding (Su et al., 2021), in the half-rotation layout of Hugging Face.
+//!
+//! Lane `i` of a head pairs with lane `i + E/2`. At position `p`, with frequency `f_i`:
 //!
 //! ```text
-//! x'_i       = x_i cos − x_{i+E/2} sin
-//! x'_{i+E/2} = x_{i+E/2} cos + x_i sin        angle = position · f_i,  i < E/2
+//! x_i'       = a · (x_i cos(p f_i) − x_{i+E/2} sin(p f_i))
+//! x_{i+E/2}' = a · (x_{i+E/2} cos(p f_i) + x_i sin(p f_i))
 //! ```
 //!
-//! Tables hold cosine and sine of every position, times an attention factor (1 but for yarn).
+//! The factor `a` (1 but for YaRN) is part of the tables. Their angles are rounded to f32, because
+//! the models were trained with such angles: at position 10⁵ that rounding is worth 4·10⁻³.
 
 mod cpu;
-mod frequency;
+mod frequencies;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
-pub use frequency::{Scaling, inverse_frequencies};
+pub use frequencies::{Scaling, inverse_frequencies};
 
 use crate::{
-    Buffer, Device, View, ViewMut, check,
+    Buffer, Device, Dtype, View, ViewMut, check,
     error::{Error, Result},
 };
 
-/// Cosines and sines by position.
-#[derive(Debug, Clone)]
+/// What [`apply`] looks up: cosines and sines of every position, times the attention factor.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tables {
-    /// `[P, E/2]`.
+    /// `a · cos(p f_i)`, `[P, E/2]`.
     pub cos: Buffer,
-    /// `[P, E/2]`.
+    /// `a · sin(p f_i)`, `[P, E/2]`.
     pub sin: Buffer,
 }
 
-/// Which way to turn.
+/// Which way [`apply`] rotates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// As the formula above.
+    /// From activations to rotated activations.
     Forward,
-    /// By the transposed matrix, which takes the gradient of the output to that of the input.
+    /// From the gradient of the output to that of the input: the transpose, which rotates back
+    /// (and multiplies by the attention factor once more).
     Backward,
 }
 
-/// The tables of the first `positions` positions.
-///
-/// Angles are products in f32, as in the code that models were trained with; their cosine and sine
-/// are then exact to f32.
+/// The tables for positions below `positions`: the angle is `position · frequency` in f32, its
+/// cosine and sine are computed in f64, multiplied by `attention_factor` and rounded to f32.
 ///
 /// # Errors
-/// [`Error::Memory`] if there is no room.
+/// [`crate::Error::Size`] or [`crate::Error::Memory`] if there is no room for the tables.
 pub fn tables(
     device: Device,
     frequencies: &[f32],
     attention_factor: f32,
     positions: usize,
 ) -> Result<Tables> {
-    let table = |f: fn(f64) -> f64| {
-        let values = (0..positions).flat_map(|position| {
-            let angle = move |frequency: &f32| f64::from(position as f32 * frequency);
-            frequencies.iter().map(move |w| (f(angle(w)) * f64::from(attention_factor)) as f32)
-        });
-        device.upload_f32(values.collect(), &[positions, frequencies.len()])
-    };
-    Ok(Tables { cos: table(f64::cos)?, sin: table(f64::sin)? })
+    const OP: &str = "rope::tables";
+    let axes = [positions, frequencies.len()];
+    let mut cos = device.zeros(&axes, Dtype::F32)?;
+    let mut sin = device.zeros(&axes, Dtype::F32)?;
+    match device {
+        Device::Cpu => {
+            let (cos, sin) = (cos.view_mut(), sin.view_mut());
+            let (cos, sin) = (cos.into_f32(OP, "cos")?, sin.into_f32(OP, "sin")?);
+            cpu::tables(frequencies, attention_factor, cos, sin);
+        }
+    }
+    Ok(Tables { cos, sin })
 }
 
-/// Turns every head of every row in place.
+/// Every position has a row in tables of `rows` rows.
+fn check_positions(op: &'static str, positions: &[u32], rows: usize) -> Result<()> {
+    match positions.iter().position(|&p| p as usize >= rows) {
+        None => Ok(()),
+        Some(t) => {
+            let position = positions[t];
+            let problem = format!("`positions`[{t}] is {position}, but the tables end at {rows}");
+            Err(Error::argument(op, problem))
+        }
+    }
+}
+
+/// Rotates every head of every token in place, token `t` by the angles of `positions[t]`.
 ///
 /// # Shapes
-/// `x`: `[T, H, E]` with E even; `positions`: `[T]`; tables for E lanes.
+/// `x`: `[T, H, E]` with even `E`; `positions`: `[T]` of u32, in any order; `tables`: `[P, E/2]`.
 ///
 /// # Errors
-/// [`Error::Shape`] or [`Error::Rank`] naming the tensor that does not fit; [`Error::Argument`] for a
-/// position past the tables.
+/// [`crate::Error::Shape`], [`crate::Error::Rank`] or [`crate::Error::Dtype`] naming the tensor
+/// that does not fit; [`crate::Error::Argument`] for an odd `E`, or naming the first position that
+/// is not below `P`.
 pub fn apply(
     x: ViewMut<'_>,
     positions: View<'_>,
@@ -78,26 +96,22 @@ pub fn apply(
     direction: Direction,
 ) -> Result<()> {
     const OP: &str = "rope::apply";
-    let [rows, heads, width] = check::cube(OP, "x", x.dims())?;
-    check::shape(OP, "positions", positions.dims(), &[rows])?;
-    let known = tables.cos.dims().rows();
-    if width % 2 != 0 {
-        return Err(Error::argument(OP, format!("head width {width} is odd")));
+    let [tokens, heads, width] = check::cube(OP, "x", x.dims())?;
+    if !width.is_multiple_of(2) {
+        let problem = format!("`x` has heads of {width} lanes, which do not pair up");
+        return Err(Error::argument(OP, problem));
     }
-    check::shape(OP, "tables.cos", tables.cos.dims(), &[known, width / 2])?;
-    check::shape(OP, "tables.sin", tables.sin.dims(), &[known, width / 2])?;
-    match positions.device() {
+    check::shape(OP, "positions", positions.dims(), &[tokens])?;
+    let [rows, _] = check::matrix(OP, "tables.cos", tables.cos.dims())?;
+    check::shape(OP, "tables.cos", tables.cos.dims(), &[rows, width / 2])?;
+    check::shape(OP, "tables.sin", tables.sin.dims(), &[rows, width / 2])?;
+    match x.device() {
         Device::Cpu => {
-            let positions = positions.u32(OP, "positions")?;
-            if let Some(row) = positions.iter().position(|&p| p as usize >= known) {
-                let position = positions[row];
-                let problem = format!("row {row} has position {position}, tables cover {known}");
-                return Err(Error::argument(OP, problem));
-            }
             let cos = tables.cos.view().f32(OP, "tables.cos")?;
             let sin = tables.sin.view().f32(OP, "tables.sin")?;
-            let x = x.into_f32(OP, "x")?;
-            cpu::apply(x, positions, [cos, sin], [heads, width], direction);
+            let (x, positions) = (x.into_f32(OP, "x")?, positions.u32(OP, "positions")?);
+            check_positions(OP, positions, rows)?;
+            cpu::apply(x, [heads, width], positions, (cos, sin), direction);
         }
     }
     Ok(())

@@ -1,21 +1,32 @@
-//! The plain f64 twin of [`super`].
+//! The plain f64 twin of [`super`]: complex numbers turned, no tables.
 
-/// Turns `x [T, H, E]`; `turn` is 1 forward and −1 backward.
+use super::Direction;
+
+/// The rotated `x` of shape `[positions.len(), heads, 2 · frequencies.len()]`. The angle is rounded
+/// to f32 here too: it is part of what the op computes.
 pub fn apply(
     x: &[f64],
+    heads: usize,
     positions: &[u32],
     frequencies: &[f32],
-    [heads, attention_factor, turn]: [f64; 3],
+    attention_factor: f64,
+    direction: Direction,
 ) -> Vec<f64> {
-    let (half, mut out) = (frequencies.len(), x.to_vec());
-    for (t, head) in out.chunks_mut(2 * half).enumerate() {
-        let position = positions[t / heads as usize];
-        for i in 0..half {
-            let angle = f64::from(position as f32 * frequencies[i]);
-            let (cos, sin) =
-                (attention_factor * angle.cos(), attention_factor * angle.sin() * turn);
-            let (a, b) = (head[i], head[i + half]);
-            (head[i], head[i + half]) = (a * cos - b * sin, b * cos + a * sin);
+    let half = frequencies.len();
+    let mut out = vec![0.0; x.len()];
+    for (t, &position) in positions.iter().enumerate() {
+        for head in 0..heads {
+            for (i, frequency) in frequencies.iter().enumerate() {
+                let angle = f64::from(position as f32 * frequency);
+                let (sin, cos) = match direction {
+                    Direction::Forward => angle.sin_cos(),
+                    Direction::Backward => (-angle).sin_cos(),
+                };
+                let low = (t * heads + head) * 2 * half + i;
+                let high = low + half;
+                out[low] = attention_factor * (x[low] * cos - x[high] * sin);
+                out[high] = attention_factor * (x[high] * cos + x[low] * sin);
+            }
         }
     }
     out

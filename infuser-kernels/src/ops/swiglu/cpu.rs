@@ -10,11 +10,14 @@ const TASK: usize = 16 * 1024;
 pub(super) fn forward(gate: &[f32], up: &[f32], out: &mut [f32]) {
     let inputs = gate.par_chunks(TASK).zip(up.par_chunks(TASK));
     out.par_chunks_mut(TASK).zip(inputs).for_each(|(out, (gate, up))| {
-        simd(|| {
-            for ((out, &g), &u) in out.iter_mut().zip(gate).zip(up) {
-                *out = g * sigmoid(g) * u;
-            }
-        });
+        simd(
+            #[inline(always)]
+            || {
+                for ((out, &g), &u) in out.iter_mut().zip(gate).zip(up) {
+                    *out = g * sigmoid(g) * u;
+                }
+            },
+        );
     });
 }
 
@@ -22,13 +25,16 @@ pub(super) fn backward(dout: &[f32], gate: &[f32], up: &[f32], dgate: &mut [f32]
     let inputs = dout.par_chunks(TASK).zip(gate.par_chunks(TASK)).zip(up.par_chunks(TASK));
     let outputs = dgate.par_chunks_mut(TASK).zip(dup.par_chunks_mut(TASK));
     outputs.zip(inputs).for_each(|((dgate, dup), ((dout, gate), up))| {
-        simd(|| {
-            let input = dout.iter().zip(gate).zip(up);
-            for ((dgate, dup), ((&d, &g), &u)) in dgate.iter_mut().zip(dup).zip(input) {
-                let s = sigmoid(g);
-                *dgate = d * u * (s * (g * (1.0 - s) + 1.0));
-                *dup = d * (g * s);
-            }
-        });
+        simd(
+            #[inline(always)]
+            || {
+                let input = dout.iter().zip(gate).zip(up);
+                for ((dgate, dup), ((&d, &g), &u)) in dgate.iter_mut().zip(dup).zip(input) {
+                    let s = sigmoid(g);
+                    *dgate = d * u * (s * (g * (1.0 - s) + 1.0));
+                    *dup = d * (g * s);
+                }
+            },
+        );
     });
 }

@@ -219,12 +219,16 @@ impl<'a> Part<'a> {
 impl Scratch {
     fn pull(&mut self, sizes: &Sizes, saved: &Saved<'_>, queries: &Queries<'_>, head: usize) {
         let width = sizes.width;
-        simd(|| {
-            for (row, pull) in queries.rows().zip(&mut self.pull) {
-                let at = (row * sizes.heads + head) * width..(row * sizes.heads + head + 1) * width;
-                *pull = dot(&saved.dout[at.clone()], &saved.out[at]);
-            }
-        });
+        simd(
+            #[inline(always)]
+            || {
+                for (row, pull) in queries.rows().zip(&mut self.pull) {
+                    let at =
+                        (row * sizes.heads + head) * width..(row * sizes.heads + head + 1) * width;
+                    *pull = dot(&saved.dout[at.clone()], &saved.out[at]);
+                }
+            },
+        );
     }
 }
 
@@ -242,21 +246,24 @@ impl Tile<'_> {
         let (p, ds) = (&mut scratch.p[..count * n], &mut scratch.ds[..count * n]);
         block([count, n, width], q, flip(k), p, n, Write::Overwrite);
         block([count, n, width], dout, flip(v), ds, n, Write::Overwrite);
-        simd(|| {
-            let rows = p.chunks_exact_mut(n).zip(ds.chunks_exact_mut(n));
-            for (i, (p, ds)) in rows.enumerate() {
-                let seen = queries.visible(i, keys, attention.window);
-                for masked in [0..seen.start, seen.end..n] {
-                    p[masked.clone()].fill(0.0);
-                    ds[masked].fill(0.0);
+        simd(
+            #[inline(always)]
+            || {
+                let rows = p.chunks_exact_mut(n).zip(ds.chunks_exact_mut(n));
+                for (i, (p, ds)) in rows.enumerate() {
+                    let seen = queries.visible(i, keys, attention.window);
+                    for masked in [0..seen.start, seen.end..n] {
+                        p[masked.clone()].fill(0.0);
+                        ds[masked].fill(0.0);
+                    }
+                    let (lse, pull) = (saved.lse[(first + i) * sizes.heads + h], scratch.pull[i]);
+                    for (p, ds) in p[seen.clone()].iter_mut().zip(&mut ds[seen]) {
+                        *p = exp(*p * attention.scale - lse);
+                        *ds = *p * (*ds - pull) * attention.scale;
+                    }
                 }
-                let (lse, pull) = (saved.lse[(first + i) * sizes.heads + h], scratch.pull[i]);
-                for (p, ds) in p[seen.clone()].iter_mut().zip(&mut ds[seen]) {
-                    *p = exp(*p * attention.scale - lse);
-                    *ds = *p * (*ds - pull) * attention.scale;
-                }
-            }
-        });
+            },
+        );
     }
 
     /// Adds the tile's share to the gradients, given from its first query and key on.

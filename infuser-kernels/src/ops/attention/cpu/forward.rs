@@ -86,14 +86,17 @@ fn run(
             let v_head = head(v, keys.rows.start, kv_head, sizes.kv_heads, width);
             let scores = &mut scratch.scores[..count * n];
             block([count, n, width], q_head, flip(k_head), scores, n, Write::Overwrite);
-            simd(|| {
-                for (i, row) in scores.chunks_exact_mut(n).enumerate() {
-                    let seen = queries.visible(i, &keys, attention.window);
-                    let mixed = &mut scratch.mixed[i * width..(i + 1) * width];
-                    let state = (&mut scratch.max[i], &mut scratch.sum[i], mixed);
-                    absorb(row, seen, attention.scale, state);
-                }
-            });
+            simd(
+                #[inline(always)]
+                || {
+                    for (i, row) in scores.chunks_exact_mut(n).enumerate() {
+                        let seen = queries.visible(i, &keys, attention.window);
+                        let mixed = &mut scratch.mixed[i * width..(i + 1) * width];
+                        let state = (&mut scratch.max[i], &mut scratch.sum[i], mixed);
+                        absorb(row, seen, attention.scale, state);
+                    }
+                },
+            );
             let mixed = &mut scratch.mixed[..count * width];
             block([count, width, n], tile(scores, n), v_head, mixed, width, Write::Add);
         }
