@@ -8,8 +8,8 @@ pub enum Schedule {
         /// Steps until the full rate.
         warmup_steps: u64,
     },
-    /// A linear rise, then half a cosine from 1 down to `min_ratio` at `total_steps`, and `min_ratio`
-    /// from there on (the published code rises again).
+    /// A linear rise, then a cosine from 1 to `min_ratio`, whose value at `total_steps` holds from there
+    /// on (the published code goes on along the cosine, and rises again).
     Cosine {
         /// Steps until the full rate.
         warmup_steps: u64,
@@ -17,6 +17,8 @@ pub enum Schedule {
         total_steps: u64,
         /// Where the cosine ends, as a share of the base rate.
         min_ratio: f64,
+        /// Periods of the cosine; 0.5 for one way down.
+        cycles: f64,
     },
 }
 
@@ -25,7 +27,8 @@ impl Schedule {
     ///
     /// ```
     /// use infuser_model::optim::Schedule;
-    /// let schedule = Schedule::Cosine { warmup_steps: 2, total_steps: 6, min_ratio: 0.0 };
+    /// let (warmup_steps, total_steps) = (2, 6);
+    /// let schedule = Schedule::Cosine { warmup_steps, total_steps, min_ratio: 0.0, cycles: 0.5 };
     /// let factors: Vec<f64> = (0..4).map(|step| schedule.factor(step)).collect();
     /// assert_eq!(factors[..3], [0.0, 0.5, 1.0]);
     /// assert!((schedule.factor(4) - 0.5).abs() < 1e-12);
@@ -37,10 +40,10 @@ impl Schedule {
             Self::Constant { warmup_steps } if step < warmup_steps => warmup(warmup_steps),
             Self::Constant { .. } => 1.0,
             Self::Cosine { warmup_steps, .. } if step < warmup_steps => warmup(warmup_steps),
-            Self::Cosine { warmup_steps, total_steps, min_ratio } => {
+            Self::Cosine { warmup_steps, total_steps, min_ratio, cycles } => {
                 let length = total_steps.saturating_sub(warmup_steps).max(1) as f64;
                 let progress = ((step - warmup_steps) as f64 / length).min(1.0);
-                let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
+                let cosine = 0.5 * (1.0 + (std::f64::consts::TAU * cycles * progress).cos());
                 min_ratio + (1.0 - min_ratio) * cosine
             }
         }
