@@ -20,6 +20,7 @@ mod error;
 pub mod generate;
 mod layers;
 mod layout;
+pub mod memory;
 pub mod optim;
 mod sink;
 mod transformer;

@@ -121,13 +121,17 @@ impl Workspace {
 
     /// Bytes held on the device.
     pub fn size_bytes(&mut self) -> usize {
-        let tables: usize =
-            self.tables.iter().map(|t| t.cos.size_bytes() + t.sin.size_bytes()).sum();
+        let tables = self.table_bytes();
+        let saved = self.saved.iter_mut().flat_map(block::Saved::buffers);
         let backward = self.backward.iter_mut().flat_map(Backward::buffers);
-        let row_buffers =
-            self.streams.iter_mut().chain(self.saved.iter_mut().flat_map(block::Saved::buffers));
-        let buffers = row_buffers.chain(self.last.buffers()).chain(backward);
+        let buffers =
+            self.streams.iter_mut().chain(saved).chain(self.last.buffers()).chain(backward);
         tables + buffers.map(|buffer| buffer.size_bytes()).sum::<usize>()
+    }
+
+    /// Bytes of the rotation tables, which grow with the longest sequence and not with the batch.
+    pub fn table_bytes(&self) -> usize {
+        self.tables.iter().map(|t| t.cos.size_bytes() + t.sin.size_bytes()).sum()
     }
 
     /// Index of the stream before block `layer` (or after the last).

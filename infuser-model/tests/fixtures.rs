@@ -8,12 +8,12 @@ use std::{
 use safetensors::{Dtype, SafeTensors};
 
 /// A folder under the crate's `fixtures`.
-pub fn fixture(path: &str) -> PathBuf {
+pub(crate) fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path)
 }
 
 /// A folder of the shared set, or `None` (with a note) if it is not there.
-pub fn shared(path: &str) -> Option<PathBuf> {
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("INFUSER_SHARED")
         .map(PathBuf::from)
         .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"));
@@ -28,7 +28,7 @@ pub fn shared(path: &str) -> Option<PathBuf> {
 }
 
 /// The folders below `folder` that hold `file`, by name.
-pub fn folders_with(folder: &Path, file: &str) -> Vec<PathBuf> {
+pub(crate) fn folders_with(folder: &Path, file: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -39,13 +39,13 @@ pub fn folders_with(folder: &Path, file: &str) -> Vec<PathBuf> {
 }
 
 /// Tensors of a golden file: f32 values by name, and integers as u32.
-pub struct Golden {
+pub(crate) struct Golden {
     floats: BTreeMap<String, Vec<f32>>,
     integers: BTreeMap<String, Vec<u32>>,
 }
 
 impl Golden {
-    pub fn read(path: &Path) -> Self {
+    pub(crate) fn read(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let (mut floats, mut integers) = (BTreeMap::new(), BTreeMap::new());
@@ -67,22 +67,18 @@ impl Golden {
         Self { floats, integers }
     }
 
-    pub fn floats(&self, name: &str) -> &[f32] {
+    pub(crate) fn floats(&self, name: &str) -> &[f32] {
         self.floats.get(name).unwrap_or_else(|| panic!("golden file has no {name}"))
     }
 
-    pub fn integers(&self, name: &str) -> &[u32] {
+    pub(crate) fn integers(&self, name: &str) -> &[u32] {
         self.integers.get(name).unwrap_or_else(|| panic!("golden file has no {name}"))
-    }
-
-    pub fn has(&self, name: &str) -> bool {
-        self.floats.contains_key(name)
     }
 }
 
 /// The largest absolute difference.
 #[track_caller]
-pub fn distance(got: &[f32], want: &[f32]) -> f32 {
+pub(crate) fn distance(got: &[f32], want: &[f32]) -> f32 {
     assert_eq!(got.len(), want.len(), "lengths differ");
     let differences = got.iter().zip(want).map(|(g, w)| (g - w).abs());
     differences.fold(0.0, |worst, d| if d > worst || d.is_nan() { d } else { worst })

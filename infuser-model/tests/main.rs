@@ -5,6 +5,7 @@
 //! - `resume`: saved and continued runs, saved and loaded folders
 //! - `hostile`: damaged files
 //! - `configs`: spellings of `config.json`
+//! - `memory`: predicted against held bytes
 //! - `optimizer`: AdamW and schedules against PyTorch
 //!
 //! `golden` also reads the larger sets of a `shared` folder beside the project (or at
@@ -15,6 +16,7 @@ mod fixtures;
 mod configs;
 mod golden;
 mod hostile;
+mod memory;
 mod optimizer;
 mod prefix;
 mod resume;

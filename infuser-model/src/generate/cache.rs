@@ -30,6 +30,11 @@ impl Cache {
         Ok(Self { layers: (0..config.layers.len()).map(layer).collect::<Result<_>>()? })
     }
 
+    /// Bytes held.
+    pub fn size_bytes(&self) -> usize {
+        self.layers.iter().map(|layer| layer.k.size_bytes() + layer.v.size_bytes()).sum()
+    }
+
     pub(crate) fn layer(&mut self, index: usize) -> &mut LayerCache {
         &mut self.layers[index]
     }

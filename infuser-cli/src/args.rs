@@ -1,0 +1,123 @@
+//! The command line, exactly as typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Language models that improve themselves: the parts that exist so far.
+///
+/// Results go to standard output, messages to standard error. Exit codes: 0 done, 1 failed, 2 bad
+/// input, 3 stopped and resumable.
+#[derive(Debug, Parser)]
+#[command(name = "infuser", version, propagate_version = true)]
+pub(crate) struct Args {
+    /// Worker threads; all processors if left out.
+    #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
+    pub(crate) threads: Option<usize>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Say what a model folder holds, and what it takes to run and to train it.
+    #[command(after_help = "Example: infuser inspect models/Qwen3-0.6B --json")]
+    Inspect(Inspect),
+    /// Compute the log-probability of every token of given sequences.
+    #[command(
+        after_help = "Input, one object a line:  {\"id\": \"a\", \"tokens\": [1, 403, 407]}\n\
+        Output, one a line:        {\"id\": \"a\", \"logprobs\": […], \"entropy\": […], \"sum\": …, \"mean\": …}\n\
+        Entry i belongs to tokens[i+1], given tokens[..=i]."
+    )]
+    Logprobs(Logprobs),
+    /// Continue prompts.
+    #[command(
+        after_help = "Input, one object a line:  {\"id\": \"a\", \"tokens\": [1, 403, 407]}\n\
+        Output, one line a sample: {\"id\": \"a\", \"sample\": 0, \"tokens\": […], \"logprobs\": […], \
+        \"finish_reason\": \"stop\"}"
+    )]
+    Generate(Generate),
+    /// Say what this machine offers, and what is missing for a GPU.
+    Doctor(Doctor),
+}
+
+/// `infuser inspect`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Inspect {
+    /// A Hugging Face folder, or a `config.json` alone.
+    pub(crate) model: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `infuser logprobs`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Logprobs {
+    /// A Hugging Face folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Sequences, one JSON object a line; `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: PathBuf,
+    /// Where results go; standard output if left out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Log-probabilities are those of sampling at this temperature.
+    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub(crate) temperature: f32,
+    /// Tokens that are computed together; more is faster and takes more memory.
+    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = at_least_one)]
+    pub(crate) batch_tokens: usize,
+}
+
+/// `infuser generate`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Generate {
+    /// A Hugging Face folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Prompts, one JSON object a line; `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: PathBuf,
+    /// Where results go; standard output if left out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// New tokens of one sample, at most.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) max_tokens: usize,
+    /// 0 takes the most probable token; above, tokens are drawn at this temperature.
+    #[arg(long, value_name = "T", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(crate) temperature: f32,
+    /// Draw among the fewest most probable tokens that together reach this probability.
+    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub(crate) top_p: f32,
+    /// Draw among this many most probable tokens; all if left out.
+    #[arg(long, value_name = "K")]
+    pub(crate) top_k: Option<usize>,
+    /// Seed of all draws; the same seed gives the same samples.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Samples for each prompt.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    pub(crate) samples: usize,
+    /// Go on after the model's end-of-sequence tokens.
+    #[arg(long)]
+    pub(crate) ignore_eos: bool,
+}
+
+/// `infuser doctor`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,6 @@
+//! One module a command: plan in, parts built in order, one library call, report.
+
+pub(crate) mod doctor;
+pub(crate) mod generate;
+pub(crate) mod inspect;
+pub(crate) mod logprobs;

@@ -1,0 +1,72 @@
+//! Why a command did not succeed, as one line for a person and an exit code for a script.
+
+use std::{error::Error, fmt, io, process::ExitCode};
+
+/// A failed command.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    /// What failed, where, and what to do; its sources are the causes.
+    error: anyhow::Error,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The input cannot be worked with: exit code 2.
+    BadInput,
+    /// The run failed: exit code 1.
+    Failed,
+    /// Nobody reads our output any more: not an error.
+    ClosedPipe,
+}
+
+impl Failure {
+    /// A fault in what the user passed.
+    pub(crate) fn bad_input(message: impl fmt::Display) -> Self {
+        Self { kind: Kind::BadInput, error: anyhow::anyhow!("{message}") }
+    }
+
+    /// A fault of the run or the machine.
+    pub(crate) fn failed(
+        message: impl fmt::Display + Send + Sync + 'static,
+        cause: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        Self { kind: Kind::Failed, error: anyhow::Error::new(cause).context(message) }
+    }
+
+    /// Results could not be written to `place`.
+    pub(crate) fn output(place: impl fmt::Display, cause: io::Error) -> Self {
+        let closed = cause.kind() == io::ErrorKind::BrokenPipe;
+        let mut failure = Self::failed(format!("cannot write {place}"), cause);
+        if closed {
+            failure.kind = Kind::ClosedPipe;
+        }
+        failure
+    }
+
+    /// One line, then the causes, each on its own.
+    pub(crate) fn print(&self) {
+        if self.kind == Kind::ClosedPipe {
+            return;
+        }
+        eprintln!("error: {}", self.error);
+        for cause in self.error.chain().skip(1) {
+            eprintln!("  caused by: {cause}");
+        }
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self.kind {
+            Kind::ClosedPipe => ExitCode::SUCCESS,
+            Kind::Failed => ExitCode::from(1),
+            Kind::BadInput => ExitCode::from(2),
+        }
+    }
+}
+
+impl From<infuser_model::Error> for Failure {
+    fn from(error: infuser_model::Error) -> Self {
+        let kind = if error.is_bad_input() { Kind::BadInput } else { Kind::Failed };
+        Self { kind, error: error.into() }
+    }
+}

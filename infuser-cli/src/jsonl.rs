@@ -1,0 +1,151 @@
+//! JSON lines in and out. Everything is read and checked before anything is computed; results for a
+//! file are written aside and renamed when the last one is there.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use infuser_model::ModelConfig;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// One line of input.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sequence {
+    /// Whatever the user calls it.
+    pub(crate) id: Value,
+    pub(crate) tokens: Vec<u32>,
+}
+
+/// Reads `{"id", "tokens"}` lines and checks every token against the model.
+pub(crate) fn read_sequences(path: &Path, config: &ModelConfig) -> Result<Vec<Sequence>, Failure> {
+    let name =
+        if path == Path::new("-") { "standard input".into() } else { path.display().to_string() };
+    let bytes = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(path)
+    };
+    let bytes =
+        bytes.map_err(|error| Failure::bad_input(format!("cannot read {name}: {error}")))?;
+    let mut sequences = Vec::new();
+    for (i, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let sequence = parse(line).and_then(|sequence| check(sequence, config));
+        let place = |problem| Failure::bad_input(format!("{name}, line {}: {problem}", i + 1));
+        sequences.push(sequence.map_err(place)?);
+    }
+    if sequences.is_empty() {
+        return Err(Failure::bad_input(format!("{name} has no lines to work on")));
+    }
+    Ok(sequences)
+}
+
+fn parse(line: &[u8]) -> Result<Sequence, String> {
+    let text = std::str::from_utf8(line).map_err(|_| "not UTF-8 text".to_string())?;
+    let value: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+    let Value::Object(mut fields) = value else {
+        return Err("expected an object like {\"id\": \"a\", \"tokens\": [1, 2]}".into());
+    };
+    let id = fields.remove("id").ok_or("`id` is missing; give each line a string or number")?;
+    if fields.contains_key("text") && !fields.contains_key("tokens") {
+        return Err("text is not supported yet; give `tokens`, a list of token ids".into());
+    }
+    let tokens = fields.remove("tokens").ok_or("`tokens` is missing; give a list of token ids")?;
+    let Value::Array(list) = tokens else {
+        return Err("`tokens` is not a list of token ids".into());
+    };
+    let token = |value: &Value| {
+        let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
+        id.ok_or_else(|| format!("`tokens` holds {value}, expected token ids"))
+    };
+    let tokens = list.iter().map(token).collect::<Result<_, _>>()?;
+    Ok(Sequence { id, tokens })
+}
+
+fn check(sequence: Sequence, config: &ModelConfig) -> Result<Sequence, String> {
+    let Sequence { tokens, .. } = &sequence;
+    if tokens.is_empty() {
+        return Err("`tokens` is empty; give at least one".into());
+    }
+    if let Some(token) = tokens.iter().find(|&&token| token as usize >= config.vocab) {
+        return Err(format!("token {token} is outside the model's vocabulary of {}", config.vocab));
+    }
+    if tokens.len() > config.max_positions {
+        let (len, most) = (tokens.len(), config.max_positions);
+        return Err(format!("{len} tokens are more than the model's {most} positions"));
+    }
+    Ok(sequence)
+}
+
+/// Where results go.
+pub(crate) struct Output {
+    writer: BufWriter<Box<dyn Write>>,
+    /// The file to become, and the one written to meanwhile.
+    file: Option<(PathBuf, PathBuf)>,
+}
+
+impl Output {
+    /// Standard output, or a file.
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path.filter(|path| *path != Path::new("-")) else {
+            return Ok(Self { writer: BufWriter::new(Box::new(io::stdout())), file: None });
+        };
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(".partial");
+        let aside = path.with_file_name(name);
+        let refuse =
+            |error| Failure::bad_input(format!("cannot write {}: {error}", path.display()));
+        if path.is_dir() {
+            return Err(Failure::bad_input(format!("{} is a folder", path.display())));
+        }
+        let file = File::create(&aside).map_err(refuse)?;
+        let writer = BufWriter::new(Box::new(file) as Box<dyn Write>);
+        Ok(Self { writer, file: Some((path.to_path_buf(), aside)) })
+    }
+
+    /// Appends one line.
+    pub(crate) fn line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        let place = self.place();
+        let text = serde_json::to_string(value)
+            .map_err(|error| Failure::failed("a result cannot be written as JSON", error))?;
+        writeln!(self.writer, "{text}").map_err(|error| Failure::output(place, error))
+    }
+
+    /// Makes the results final.
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+        let place = self.place();
+        let moved = match self.file.take() {
+            None => self.writer.flush(),
+            Some((path, aside)) => {
+                let flushed = self.writer.flush();
+                drop(std::mem::replace(&mut self.writer, BufWriter::new(Box::new(io::sink()))));
+                flushed.and_then(|()| std::fs::rename(&aside, path))
+            }
+        };
+        moved.map_err(|error| Failure::output(place, error))
+    }
+
+    fn place(&self) -> String {
+        match &self.file {
+            None => "standard output".into(),
+            Some((path, _)) => path.display().to_string(),
+        }
+    }
+}
+
+impl Drop for Output {
+    /// A run that did not finish leaves nothing behind.
+    fn drop(&mut self) {
+        if let Some((_, aside)) = &self.file {
+            let _ = std::fs::remove_file(aside);
+        }
+    }
+}

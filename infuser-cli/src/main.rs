@@ -1,0 +1,36 @@
+//! `infuser`: parse the command line, run one command, turn its outcome into an exit code.
+
+mod args;
+mod commands;
+mod failure;
+mod jsonl;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(args: Args) -> Result<(), Failure> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build();
+    let pool = pool.map_err(|error| Failure::failed("cannot start worker threads", error))?;
+    pool.install(|| match &args.command {
+        Command::Inspect(args) => commands::inspect::run(args),
+        Command::Logprobs(args) => commands::logprobs::run(args),
+        Command::Generate(args) => commands::generate::run(args),
+        Command::Doctor(args) => commands::doctor::run(args),
+    })
+}

@@ -1,0 +1,130 @@
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use crate::program::{fixture, infuser, on_lines, stderr};
+
+/// Asserts exit code 2 and one `error:` line that says all of this.
+#[track_caller]
+fn assert_refused(output: &std::process::Output, parts: &[&str]) {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(output.stdout.is_empty(), "nothing half-done is printed");
+    assert_eq!(text.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{text}");
+    for part in parts {
+        assert!(text.contains(part), "{text:?} does not say {part:?}");
+    }
+}
+
+#[test]
+fn bad_lines_are_named() {
+    let cases: [(&[u8], &str); 12] = [
+        (b"not json", "not JSON"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"[1, 2]", "expected an object"),
+        (b"{\"tokens\": [1]}", "`id` is missing"),
+        (b"{\"id\": 1}", "`tokens` is missing"),
+        (b"{\"id\": 1, \"text\": \"hi\"}", "give `tokens`"),
+        (b"{\"id\": 1, \"tokens\": 5}", "not a list"),
+        (b"{\"id\": 1, \"tokens\": []}", "is empty"),
+        (b"{\"id\": 1, \"tokens\": [1.5]}", "holds 1.5"),
+        (b"{\"id\": 1, \"tokens\": [-1]}", "holds -1"),
+        (b"{\"id\": 1, \"tokens\": [96]}", "vocabulary of 96"),
+        (b"{\"id\": 1, \"tokens\": [99999999999999999999]}", "token ids"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("input.jsonl");
+    for (line, problem) in cases {
+        let mut bytes = b"{\"id\": 0, \"tokens\": [1, 2]}\n\n".to_vec();
+        bytes.extend(line);
+        std::fs::write(&input, bytes).unwrap();
+        for command in [&["logprobs"][..], &["generate", "--max-tokens", "2"]] {
+            let mut arguments: Vec<_> = command.iter().map(|a| a.into()).collect();
+            arguments.extend(["--model".into(), fixture("models/qwen2").into_os_string()]);
+            arguments.extend(["--input".into(), input.clone().into_os_string()]);
+            assert_refused(&infuser(&arguments), &["input.jsonl, line 3", problem]);
+        }
+    }
+    let long = format!("{{\"id\": 1, \"tokens\": {:?}}}", vec![1; 200]);
+    let output = on_lines("logprobs", &fixture("models/qwen2"), &long, &[]);
+    assert_refused(&output, &["line 1", "128 positions"]);
+    let output = on_lines("logprobs", &fixture("models/qwen2"), "\n\n", &[]);
+    assert_refused(&output, &["no lines"]);
+}
+
+#[test]
+fn bad_settings_are_named() {
+    let line = r#"{"id": 1, "tokens": [1]}"#;
+    let cases: [(&str, &[&str], &str); 9] = [
+        ("logprobs", &["--temperature", "0"], "--temperature"),
+        ("logprobs", &["--temperature", "NaN"], "--temperature"),
+        ("logprobs", &["--batch-tokens", "0"], "at least 1"),
+        ("generate", &[], "--max-tokens"),
+        ("generate", &["--max-tokens", "0"], "at least 1"),
+        ("generate", &["--max-tokens", "1", "--temperature", "-1"], "temperature"),
+        ("generate", &["--max-tokens", "1", "--top-p", "1.5"], "top-p"),
+        ("generate", &["--max-tokens", "1", "--top-k", "0"], "top-k"),
+        ("generate", &["--max-tokens", "1", "-n", "0"], "at least 1"),
+    ];
+    for (command, more, problem) in cases {
+        let output = on_lines(command, &fixture("models/qwen2"), line, more);
+        assert_refused(&output, &[problem]);
+    }
+    for arguments in [&["nonsense"][..], &["inspect", "x", "--nonsense"], &[]] {
+        assert_eq!(infuser(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn missing_and_broken_models_are_named() {
+    let line = r#"{"id": 1, "tokens": [1]}"#;
+    assert_refused(&on_lines("logprobs", Path::new("nowhere"), line, &[]), &["nowhere"]);
+    assert_refused(&infuser(&["inspect", "nowhere"]), &["nowhere"]);
+    let folder = tempfile::tempdir().unwrap();
+    let config = std::fs::read(fixture("models/qwen2/config.json")).unwrap();
+    std::fs::write(folder.path().join("config.json"), config).unwrap();
+    let inspect = || infuser(&["inspect".as_ref(), folder.path().as_os_str()]);
+    assert_refused(&inspect(), &["no model.safetensors"]);
+    let mut weights = std::fs::read(fixture("models/qwen2/model.safetensors")).unwrap();
+    let cut = &weights[..weights.len() - 7];
+    std::fs::write(folder.path().join("model.safetensors"), cut).unwrap();
+    assert_refused(&inspect(), &["model.safetensors", "cut off"]);
+    let len = weights.len();
+    weights[len - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(folder.path().join("model.safetensors"), weights).unwrap();
+    let output = inspect();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("NaN") && stderr(&output).contains("tensor `"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("BROKEN"));
+    assert_refused(&on_lines("logprobs", folder.path(), line, &[]), &["NaN", "tensor `"]);
+}
+
+#[test]
+fn a_failed_run_leaves_no_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.jsonl");
+    let line = r#"{"id": 1, "tokens": [1, 2000]}"#;
+    let more = ["--output", out.to_str().unwrap()];
+    assert_refused(&on_lines("logprobs", &fixture("models/qwen2"), line, &more), &["2000"]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let nowhere = folder.path().join("missing/out.jsonl");
+    let more = ["--output", nowhere.to_str().unwrap()];
+    let line = r#"{"id": 1, "tokens": [1, 2]}"#;
+    let output = on_lines("logprobs", &fixture("models/qwen2"), line, &more);
+    assert_refused(&output, &["cannot write", "missing"]);
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_infuser"))
+        .args(["doctor", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(output.stderr.is_empty());
+}

@@ -1,0 +1,8 @@
+//! Runs the program as a user does. One file a theme:
+//!
+//! - `results`: numbers and tokens against PyTorch, on the model crate's fixtures
+//! - `errors`: bad input gives one clear line and exit code 2, and leaves nothing behind
+
+mod errors;
+mod program;
+mod results;
