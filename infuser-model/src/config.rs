@@ -137,5 +137,10 @@ pub(crate) fn read_small(path: &Path) -> Result<Vec<u8>> {
         let problem = format!("{size} bytes is too large for this file; is it the right one?");
         return Err(Error::config(path, problem));
     }
-    std::fs::read(path).map_err(Error::io("read", path))
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    // The JSON parser does not look inside values that nobody asks for.
+    match std::str::from_utf8(&bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(Error::config(path, format!("not UTF-8 text: {error}"))),
+    }
 }

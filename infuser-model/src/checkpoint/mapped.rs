@@ -1,10 +1,18 @@
 //! One safetensors file, mapped into memory and checked.
 
-use std::{fs::File, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    path::Path,
+};
 
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+};
 
 use crate::error::{Error, Result};
 
@@ -31,23 +39,61 @@ impl MappedFile {
     /// The tensors, after all checks of the format: header size, JSON, dtypes, shapes times sizes
     /// without overflow, offsets without gaps or overlaps that cover the file to its end.
     pub(super) fn tensors(&self, path: &Path) -> Result<SafeTensors<'_>> {
-        SafeTensors::deserialize(&self.map).map_err(|error| {
-            Error::weights(
-                path,
-                format!("not a valid safetensors file ({error}); it may be cut off"),
-            )
-        })
+        let tensors = SafeTensors::deserialize(&self.map).map_err(|error| {
+            let problem = format!("not a valid safetensors file ({error}); it may be cut off");
+            Error::weights(path, problem)
+        })?;
+        self.check_names(path)?;
+        Ok(tensors)
+    }
+
+    /// Refuses a header that names a tensor twice, of which a map would silently keep one.
+    fn check_names(&self, path: &Path) -> Result<()> {
+        let (length, _) = SafeTensors::read_metadata(&self.map).map_err(|error| {
+            Error::weights(path, format!("not a valid safetensors file ({error})"))
+        })?;
+        serde_json::from_slice::<UniqueKeys>(&self.map[8..8 + length])
+            .map_err(|error| Error::weights(path, format!("the header: {error}")))?;
+        Ok(())
     }
 
     /// The header's `__metadata__`, empty if there is none.
-    pub(super) fn metadata(
-        &self,
-        path: &Path,
-    ) -> Result<std::collections::HashMap<String, String>> {
+    pub(super) fn metadata(&self, path: &Path) -> Result<HashMap<String, String>> {
         let (_, metadata) = SafeTensors::read_metadata(&self.map).map_err(|error| {
             Error::weights(path, format!("not a valid safetensors file ({error})"))
         })?;
         Ok(metadata.metadata().clone().unwrap_or_default())
+    }
+}
+
+/// A JSON object whose keys are all different; values are passed over.
+struct UniqueKeys;
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = UniqueKeys;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> std::result::Result<UniqueKeys, A::Error> {
+                let mut seen = HashSet::new();
+                while let Some((key, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+                    if seen.contains(&key) {
+                        return Err(A::Error::custom(format!("tensor `{key}` is named twice")));
+                    }
+                    seen.insert(key);
+                }
+                Ok(UniqueKeys)
+            }
+        }
+        deserializer.deserialize_map(Keys)
     }
 }
 

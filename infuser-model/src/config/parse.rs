@@ -38,11 +38,29 @@ struct Raw {
     rope_theta: Option<f64>,
     rope_scaling: Option<RawRope>,
     rope_parameters: Option<Value>,
-    sliding_window: Option<usize>,
+    /// Absent means the family's default, null means none.
+    #[serde(default, deserialize_with = "present")]
+    sliding_window: Option<Option<usize>>,
     use_sliding_window: Option<bool>,
     max_window_layers: Option<usize>,
     layer_types: Option<Vec<String>>,
     eos_token_id: Option<Value>,
+}
+
+/// Keeps a null apart from an absent key.
+fn present<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Option<usize>>, D::Error> {
+    Option::<usize>::deserialize(deserializer).map(Some)
+}
+
+/// The window of layers that slide, in the classes that have the key.
+const DEFAULT_WINDOW: usize = 4096;
+
+impl Raw {
+    fn window(&self) -> Option<usize> {
+        self.sliding_window.unwrap_or(Some(DEFAULT_WINDOW))
+    }
 }
 
 /// What a family adds to the common keys.
@@ -228,7 +246,7 @@ fn sliding(raw: &Raw, family: &Family, count: usize) -> std::result::Result<Vec<
         Windows::Never => vec![false; count],
         Windows::FromLayer => {
             let from = raw.max_window_layers.unwrap_or(28);
-            let on = raw.use_sliding_window.unwrap_or(false) && raw.sliding_window.is_some();
+            let on = raw.use_sliding_window.unwrap_or(false) && raw.window().is_some();
             (0..count).map(|layer| on && layer >= from).collect()
         }
         Windows::ThreeOfFour => (0..count).map(|layer| (layer + 1) % 4 != 0).collect(),
@@ -246,11 +264,10 @@ fn layers(
         return Err(format!("`num_hidden_layers` is {count}, expected at most {MAX_LAYERS}"));
     }
     let sliding = sliding(raw, family, count)?;
-    let default_window = matches!(family.windows, Windows::ThreeOfFour).then_some(4096);
-    let window = match (raw.sliding_window.or(default_window), sliding.contains(&true)) {
+    let window = match (raw.window(), sliding.contains(&true)) {
         (_, false) => None,
         (Some(window), true) => Some(size("sliding_window", Some(window))?),
-        (None, true) => return Err("`layer_types` slide but `sliding_window` is missing".into()),
+        (None, true) => return Err("layers slide but `sliding_window` is null".into()),
     };
     let [full, slide] = ropes(raw, model_type, max_positions)?;
     let ropes = if full == slide { vec![full] } else { vec![full, slide] };
@@ -288,12 +305,12 @@ fn ropes(
                 .map_err(|e| format!("`rope_parameters`: {e}"))?;
             match (by_type.get("full_attention"), by_type.get("sliding_attention")) {
                 (None, None) => both(entry(value)?),
-                (full, slide) => {
-                    let read = |value: Option<&Value>| {
-                        let rope = value.map(entry).transpose()?.unwrap_or_default();
-                        rope.resolve(theta, max_positions)
-                    };
-                    Ok([read(full)?, read(slide)?])
+                (None, Some(_)) => {
+                    Err("`rope_parameters` has `sliding_attention` but no `full_attention`".into())
+                }
+                (Some(full), slide) => {
+                    let read = |value| entry(value)?.resolve(theta, max_positions);
+                    Ok([read(full)?, read(slide.unwrap_or(full))?])
                 }
             }
         }

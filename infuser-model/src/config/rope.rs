@@ -84,13 +84,14 @@ impl RawRope {
                 "rope `high_freq_factor` {high} is not above `low_freq_factor` {low}"
             ));
         }
-        let original = self.original_max_position_embeddings;
         Ok(RopeScaling::Llama3 {
             factor: Self::positive("factor", self.factor)?,
             low_frequency_factor: low,
             high_frequency_factor: high,
-            original_positions: original
-                .ok_or("rope scaling needs `original_max_position_embeddings`")?,
+            original_positions: self
+                .original_max_position_embeddings
+                .filter(|&positions| positions > 0)
+                .ok_or("rope scaling needs `original_max_position_embeddings` above 0")?,
         })
     }
 
@@ -103,12 +104,20 @@ impl RawRope {
             (Some(a), Some(b)) if a != 0.0 && b != 0.0 => mscale(a) / mscale(b),
             _ => mscale(1.0),
         };
+        // Absent and zero both mean the default, as in the reference code.
+        let or_default = |name: &str, value: Option<f64>, default: f64| match value {
+            None | Some(0.0) => Ok(default),
+            value => Self::positive(name, value),
+        };
         Ok(RopeScaling::Yarn {
             factor,
-            attention_factor: self.attention_factor.unwrap_or(inferred),
-            beta_fast: self.beta_fast.unwrap_or(32.0),
-            beta_slow: self.beta_slow.unwrap_or(1.0),
-            original_positions: self.original_max_position_embeddings.unwrap_or(max_positions),
+            attention_factor: or_default("attention_factor", self.attention_factor, inferred)?,
+            beta_fast: or_default("beta_fast", self.beta_fast, 32.0)?,
+            beta_slow: or_default("beta_slow", self.beta_slow, 1.0)?,
+            original_positions: self
+                .original_max_position_embeddings
+                .filter(|&positions| positions > 0)
+                .unwrap_or(max_positions),
             truncate: self.truncate.unwrap_or(true),
         })
     }
