@@ -11,8 +11,9 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+    de::{MapAccess, Visitor},
 };
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 
@@ -39,21 +40,33 @@ impl MappedFile {
     /// The tensors, after all checks of the format: header size, JSON, dtypes, shapes times sizes
     /// without overflow, offsets without gaps or overlaps that cover the file to its end.
     pub(super) fn tensors(&self, path: &Path) -> Result<SafeTensors<'_>> {
-        let tensors = SafeTensors::deserialize(&self.map).map_err(|error| {
+        self.check_header(path)?;
+        SafeTensors::deserialize(&self.map).map_err(|error| {
             let problem = format!("not a valid safetensors file ({error}); it may be cut off");
             Error::weights(path, problem)
-        })?;
-        self.check_names(path)?;
-        Ok(tensors)
+        })
     }
 
-    /// Refuses a header that names a tensor twice, of which a map would silently keep one.
-    fn check_names(&self, path: &Path) -> Result<()> {
-        let (length, _) = SafeTensors::read_metadata(&self.map).map_err(|error| {
-            Error::weights(path, format!("not a valid safetensors file ({error})"))
-        })?;
-        serde_json::from_slice::<UniqueKeys>(&self.map[8..8 + length])
-            .map_err(|error| Error::weights(path, format!("the header: {error}")))?;
+    /// Refuses two things that the safetensors crate lets through: a tensor named twice, of which it
+    /// keeps one, and offsets so large that its own sum of them overflows. What is not a header at all
+    /// is left to its error messages.
+    fn check_header(&self, path: &Path) -> Result<()> {
+        let Some((length, rest)) = self.map.split_first_chunk::<8>() else { return Ok(()) };
+        let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
+        let Some(header) = rest.get(..length) else { return Ok(()) };
+        let Ok(Entries(entries)) = serde_json::from_slice(header) else { return Ok(()) };
+        let mut seen = HashSet::new();
+        for (name, entry) in &entries {
+            if !seen.insert(name) {
+                return Err(Error::weights(path, format!("tensor `{name}` is named twice")));
+            }
+            let end = entry.get("data_offsets").and_then(|offsets| offsets.get(1)?.as_u64());
+            if end.is_some_and(|end| end > rest.len() as u64) {
+                let problem =
+                    format!("tensor `{name}` ends past the end of the file; it may be cut off");
+                return Err(Error::weights(path, problem));
+            }
+        }
         Ok(())
     }
 
@@ -66,14 +79,14 @@ impl MappedFile {
     }
 }
 
-/// A JSON object whose keys are all different; values are passed over.
-struct UniqueKeys;
+/// A JSON object as a list, in which a key that stands twice shows.
+struct Entries(Vec<(String, Value)>);
 
-impl<'de> Deserialize<'de> for UniqueKeys {
+impl<'de> Deserialize<'de> for Entries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Keys;
-        impl<'de> Visitor<'de> for Keys {
-            type Value = UniqueKeys;
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Entries;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a JSON object")
@@ -82,18 +95,15 @@ impl<'de> Deserialize<'de> for UniqueKeys {
             fn visit_map<A: MapAccess<'de>>(
                 self,
                 mut map: A,
-            ) -> std::result::Result<UniqueKeys, A::Error> {
-                let mut seen = HashSet::new();
-                while let Some((key, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
-                    if seen.contains(&key) {
-                        return Err(A::Error::custom(format!("tensor `{key}` is named twice")));
-                    }
-                    seen.insert(key);
+            ) -> std::result::Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
                 }
-                Ok(UniqueKeys)
+                Ok(Entries(entries))
             }
         }
-        deserializer.deserialize_map(Keys)
+        deserializer.deserialize_map(List)
     }
 }
 
