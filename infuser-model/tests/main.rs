@@ -2,7 +2,8 @@
 //!
 //! - `golden`: values of PyTorch and transformers: logits, losses, every gradient, greedy tokens
 //! - `prefix`: shared prompts against separate sequences
-//! - `resume`: saved and continued runs, saved and loaded folders
+//! - `resume`: saved and continued runs
+//! - `saving`: saved and loaded folders
 //! - `hostile`: damaged files
 //! - `configs`: spellings of `config.json`
 //! - `memory`: predicted against held bytes
@@ -20,3 +21,4 @@ mod memory;
 mod optimizer;
 mod prefix;
 mod resume;
+mod saving;

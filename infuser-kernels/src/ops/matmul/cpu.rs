@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::{
     Write,
-    simd::{LANES, simd},
+    simd::{dot, simd},
 };
 
 /// Rows up to which `nt` reads the weight once with dot products instead of packing it.
@@ -190,37 +190,26 @@ fn transpose(w: &[f32], n: usize, k: usize) -> Vec<f32> {
     out
 }
 
-/// `y (+)= x wᵀ` for a few rows of `x`: each row of `w` is read once and used for all of them.
+/// `y (+)= x wᵀ` for a few rows of `x`: each row of `w` is read once and used
+/// for all of them, and no row's result depends on how many there are.
 fn skinny([m, n, k]: [usize; 3], x: &[f32], w: &[f32], y: &mut [f32], write: Write) {
     /// Rows of `w` one task takes, so that tasks are worth their hand-over.
     const MIN_WORK: usize = 64 * 1024;
-    if m == 0 || n == 0 {
-        return;
+    if m == 0 || n == 0 || k == 0 {
+        return if write == Write::Overwrite {
+            y.fill(0.0)
+        };
     }
     let rows = (MIN_WORK / k.max(1)).clamp(1, n);
     let mut columns = vec![0.0f32; m * n];
     columns.par_chunks_mut(rows * m).enumerate().for_each(|(task, out)| {
-        let first = task * rows;
+        let w = w[task * rows * k..].chunks_exact(k);
         simd(
             #[inline(always)]
             || {
-                for (i, out) in out.chunks_exact_mut(m).enumerate() {
-                    let w = &w[(first + i) * k..(first + i + 1) * k];
-                    match m {
-                        1 => dots::<1>(x, w, out),
-                        2 => dots::<2>(x, w, out),
-                        3 => dots::<3>(x, w, out),
-                        4 => dots::<4>(x, w, out),
-                        _ => {
-                            let (low, high) = out.split_at_mut(4);
-                            dots::<4>(x, w, low);
-                            match m {
-                                5 => dots::<1>(&x[4 * k..], w, high),
-                                6 => dots::<2>(&x[4 * k..], w, high),
-                                7 => dots::<3>(&x[4 * k..], w, high),
-                                _ => dots::<4>(&x[4 * k..], w, high),
-                            }
-                        }
+                for (w, out) in w.zip(out.chunks_exact_mut(m)) {
+                    for (out, x) in out.iter_mut().zip(x.chunks_exact(k)) {
+                        *out = dot(x, w);
                     }
                 }
             },
@@ -233,27 +222,5 @@ fn skinny([m, n, k]: [usize; 3], x: &[f32], w: &[f32], y: &mut [f32], write: Wri
                 Write::Add => y[i * n + j] += *value,
             }
         }
-    }
-}
-
-/// The dot products of `M` rows of `x` with `w`; each is the sum that [`crate::simd::dot`] gives.
-#[inline(always)]
-fn dots<const M: usize>(x: &[f32], w: &[f32], out: &mut [f32]) {
-    let k = w.len();
-    let rows: [&[f32]; M] = std::array::from_fn(|i| &x[i * k..(i + 1) * k]);
-    let mut lanes = [[0.0f32; LANES]; M];
-    let whole = k / LANES * LANES;
-    for from in (0..whole).step_by(LANES) {
-        let w = &w[from..from + LANES];
-        for (lanes, row) in lanes.iter_mut().zip(rows) {
-            let row = &row[from..from + LANES];
-            for i in 0..LANES {
-                lanes[i] = row[i].mul_add(w[i], lanes[i]);
-            }
-        }
-    }
-    for ((out, lanes), row) in out.iter_mut().zip(&lanes).zip(rows) {
-        let tail: f32 = row[whole..].iter().zip(&w[whole..]).map(|(x, w)| x * w).sum();
-        *out = crate::simd::sum(lanes) + tail;
     }
 }
