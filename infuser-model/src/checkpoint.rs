@@ -1,5 +1,5 @@
 //! Models as Hugging Face folders, and exact resume states. The only module that touches files, and
-//! the only `unsafe` of this crate: the memory map in [`mapped`].
+//! the only `unsafe` of this crate: the memory map of `mapped`.
 
 mod mapped;
 mod read;

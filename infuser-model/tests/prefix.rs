@@ -91,13 +91,13 @@ fn shared_prompts_match_pytorch_and_separate_sequences() {
         for (form, batch) in [("shared", rollouts.shared()), ("separate", rollouts.separate())] {
             let got = run(&model, &batch, &weights);
             let mut loss = 0.0;
-            for j in 0..responses {
+            for (j, weights) in weights.iter().enumerate() {
                 let logp = golden.floats(&format!("logp.{j}"));
                 let off = distance(&got.logp[j], logp);
                 assert!(off < 1e-4, "{name}, {form}: response {j}: logp is off by {off:e}");
                 let off = distance(&got.entropy[j], golden.floats(&format!("entropy.{j}")));
                 assert!(off < 1e-4, "{name}, {form}: response {j}: entropy is off by {off:e}");
-                let terms = got.logp[j].iter().zip(weights[j]).map(|(p, w)| f64::from(p * w));
+                let terms = got.logp[j].iter().zip(*weights).map(|(p, w)| f64::from(p * w));
                 loss -= terms.sum::<f64>();
             }
             let off = (loss - f64::from(golden.floats("loss")[0])).abs();

@@ -2,8 +2,11 @@
 
 use super::Tracked;
 
+/// All files in, one line a fault out.
+type Rule = fn(&[Tracked]) -> Vec<String>;
+
 /// Every rule.
-pub(crate) const ALL: [fn(&[Tracked]) -> Vec<String>; 8] =
+pub(crate) const ALL: [Rule; 8] =
     [lengths, headers, leftovers, unsafe_code, named_paths, ops, sizes, rooms];
 
 const MAX_LINES: usize = 600;
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_caught(rule: fn(&[Tracked]) -> Vec<String>, bad: Tracked, good: Tracked) {
+    fn assert_caught(rule: Rule, bad: Tracked, good: Tracked) {
         assert_eq!(rule(&[bad]).len(), 1);
         assert_eq!(rule(&[good]), Vec::<String>::new());
     }

@@ -14,31 +14,31 @@ pub enum Scaling {
     /// Llama 3.1: waves longer than the trained context are slowed by `factor`, short ones kept,
     /// those between interpolated.
     Llama3 {
-        /// How many times slower the slow waves get [`factor`].
+        /// How many times slower the slow waves get (`factor`).
         factor: f64,
         /// Waves of more than `original_positions / low_frequency_factor` positions are slow
-        /// [`low_freq_factor`].
+        /// (`low_freq_factor`).
         low_frequency_factor: f64,
         /// Waves of less than `original_positions / high_frequency_factor` positions are kept
-        /// [`high_freq_factor`].
+        /// (`high_freq_factor`).
         high_frequency_factor: f64,
-        /// The context of the first training [`original_max_position_embeddings`].
+        /// The context of the first training (`original_max_position_embeddings`).
         original_positions: usize,
     },
     /// YaRN (Peng et al., 2023): a linear ramp over the lanes from kept to slowed waves.
     Yarn {
-        /// How many times slower the slow waves get [`factor`].
+        /// How many times slower the slow waves get (`factor`).
         factor: f64,
         /// What cosines and sines are multiplied by; for [`tables`](super::tables), the
-        /// frequencies do not depend on it. By default `0.1 ln(factor) + 1` [`attention_factor`].
+        /// frequencies do not depend on it. By default `0.1 ln(factor) + 1` (`attention_factor`).
         attention_factor: f64,
-        /// Lanes that turn more often than this over the original context are kept [`beta_fast`].
+        /// Lanes that turn more often than this over the original context are kept (`beta_fast`).
         beta_fast: f64,
-        /// Lanes that turn less often than this over the original context are slow [`beta_slow`].
+        /// Lanes that turn less often than this over the original context are slow (`beta_slow`).
         beta_slow: f64,
-        /// The context of the first training [`original_max_position_embeddings`].
+        /// The context of the first training (`original_max_position_embeddings`).
         original_positions: usize,
-        /// Whether the ends of the ramp are rounded outwards to whole lanes [`truncate`].
+        /// Whether the ends of the ramp are rounded outwards to whole lanes (`truncate`).
         truncate: bool,
     },
 }
