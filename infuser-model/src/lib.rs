@@ -10,7 +10,7 @@
 //! into a [`GradientSink`]. A [`Workspace`] is the memory of a pass.
 //!
 //! This crate never prints, reads the environment, or draws randomness without a seed it was given.
-//! Layers know no files; `checkpoint` is the only module that touches them.
+//! Layers know no files: `config` reads one, and `checkpoint` reads and writes the rest.
 
 mod batch;
 mod block;

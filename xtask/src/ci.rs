@@ -28,6 +28,9 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         }
         println!("== {name}: {:.1} s", start.elapsed().as_secs_f64());
     }
-    println!("== house rules");
-    tidy::run(root)
+    let start = Instant::now();
+    println!("== house rules: cargo xtask tidy");
+    tidy::run(root)?;
+    println!("== house rules: {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
 }

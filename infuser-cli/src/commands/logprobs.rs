@@ -40,7 +40,8 @@ pub(crate) fn run(args: &Logprobs) -> Result<(), Failure> {
         for (i, sequence) in group.iter().enumerate() {
             let outputs = batch.sequence(i);
             let logprobs = &logp[outputs.clone()];
-            let sum: f64 = logprobs.iter().map(|x| f64::from(*x)).sum();
+            // Not `sum`, which is -0.0 for nothing.
+            let sum = logprobs.iter().fold(0.0, |sum, x| sum + f64::from(*x));
             let mean = (!logprobs.is_empty()).then(|| sum / logprobs.len() as f64);
             let entropy = &entropy[outputs];
             output.line(&Line { id: &sequence.id, logprobs, entropy, sum, mean })?;

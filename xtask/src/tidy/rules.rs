@@ -6,12 +6,14 @@ use super::Tracked;
 type Rule = fn(&[Tracked]) -> Vec<String>;
 
 /// Every rule.
-pub(crate) const ALL: [Rule; 8] =
-    [lengths, headers, leftovers, unsafe_code, named_paths, ops, sizes, rooms];
+pub(crate) const ALL: [Rule; 9] =
+    [lengths, headers, leftovers, machine_paths, unsafe_code, named_paths, ops, sizes, rooms];
 
 const MAX_LINES: usize = 600;
 const MAX_FILE_BYTES: usize = 4 << 20;
 const MAX_FIXTURE_BYTES: usize = 15 << 20;
+/// An argument of fewer words argues nothing.
+const MIN_SAFETY_WORDS: usize = 8;
 
 /// Where `unsafe` may stand.
 const UNSAFE_ROOMS: [&str; 3] =
@@ -44,20 +46,23 @@ const TOP_LEVEL: [&str; 23] = [
     "xtask",
 ];
 
-/// Two halves, so that this file does not hold what it forbids.
-fn forbidden() -> [String; 9] {
+/// What sources and papers may not hold; in halves, so that this file does not hold it either.
+fn forbidden() -> [String; 7] {
     [
-        ("to", "do!("),
-        ("unimple", "mented!("),
-        ("db", "g!("),
+        ("to", "do!"),
+        ("unimple", "mented!"),
+        ("db", "g!"),
         ("#[ign", "ore"),
         ("FIX", "ME"),
         ("XX", "X"),
-        ("/ro", "ot/"),
-        ("/wo", "rk/"),
         ("crates", ".io"),
     ]
     .map(|(a, b)| format!("{a}{b}"))
+}
+
+/// Folders of one machine, which nothing may name.
+fn homes() -> [String; 3] {
+    [("/ro", "ot/"), ("/wo", "rk/"), ("/tm", "p/w")].map(|(a, b)| format!("{a}{b}"))
 }
 
 fn is_test(path: &str) -> bool {
@@ -82,7 +87,7 @@ fn headers(files: &[Tracked]) -> Vec<String> {
     bare.map(|file| format!("{}: no `//!` header", file.path)).collect()
 }
 
-/// Nothing unfinished, no path of one machine, no trailing space.
+/// Nothing unfinished, no trailing space.
 fn leftovers(files: &[Tracked]) -> Vec<String> {
     let forbidden = forbidden();
     let mut faults = Vec::new();
@@ -100,28 +105,50 @@ fn leftovers(files: &[Tracked]) -> Vec<String> {
     faults
 }
 
-/// `unsafe` only in its rooms, each time with an argument.
+/// No path of one machine, in data neither.
+fn machine_paths(files: &[Tracked]) -> Vec<String> {
+    let homes = homes();
+    let mut faults = Vec::new();
+    for file in files {
+        for (i, line) in file.any_text().unwrap_or_default().lines().enumerate() {
+            if let Some(found) = homes.iter().find(|home| line.contains(home.as_str())) {
+                faults.push(format!("{}:{}: `{found}`", file.path, i + 1));
+            }
+        }
+    }
+    faults
+}
+
+/// How many words the comments before a line say from their first word on safety on.
+fn safety_words(before: &[&str]) -> usize {
+    let comments = before.iter().map(|line| line.trim()).filter(|line| line.starts_with("//"));
+    let said = comments.collect::<Vec<_>>().join(" ");
+    let starts = ["SAFETY:", "# Safety"].iter().filter_map(|mark| {
+        let at = said.find(mark)?;
+        Some(at + mark.len())
+    });
+    let words = |start: usize| said[start..].split_whitespace().filter(|w| !w.starts_with("//"));
+    starts.min().map_or(0, |start| words(start).count())
+}
+
+/// `unsafe` only in its rooms; each block and impl with an argument just above it.
 fn unsafe_code(files: &[Tracked]) -> Vec<String> {
     let word = ["uns", "afe"].concat();
     let mut faults = Vec::new();
-    for file in files.iter().filter(|file| file.is_rust() && !file.path.starts_with("xtask/")) {
+    for file in files.iter().filter(|file| file.is_rust()) {
         let lines: Vec<&str> = file.text().unwrap_or_default().lines().collect();
         for (i, line) in lines.iter().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
-            let opens =
-                code.contains(&format!("{word} {{")) || code.contains(&format!("{word} impl"));
-            if !opens {
+            let opens = |what: &str| code.contains(&format!("{word} {what}"));
+            if !["{", "impl", "fn", "extern"].iter().any(|what| opens(what)) {
                 continue;
             }
             let place = format!("{}:{}", file.path, i + 1);
             if !UNSAFE_ROOMS.iter().any(|room| file.path.starts_with(room)) {
                 faults.push(format!("{place}: {word} outside its rooms"));
             }
-            let before = lines[i.saturating_sub(8)..i].join(" ");
-            let argued = before
-                .split_once("SAFETY:")
-                .is_some_and(|(_, argument)| argument.split_whitespace().count() >= 5);
-            if !argued {
+            let proved = opens("{") || opens("impl");
+            if proved && safety_words(&lines[i.saturating_sub(8)..i]) < MIN_SAFETY_WORDS {
                 faults.push(format!("{place}: no SAFETY argument"));
             }
         }
@@ -139,8 +166,11 @@ fn named_paths(files: &[Tracked]) -> Vec<String> {
     for file in files.iter().filter(|file| file.path.ends_with(".md")) {
         for quoted in file.text().unwrap_or_default().split('`').skip(1).step_by(2) {
             let plain = quoted.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+            let crate_path = quoted.starts_with("infuser-") && quoted.contains('/');
             let room = TOP_LEVEL.iter().any(|room| quoted.starts_with(&format!("{room}/")));
-            if plain && room && !exists(quoted) {
+            let paper =
+                quoted.ends_with(".md") && !quoted.contains('/') && !file.path.contains('/');
+            if plain && (crate_path || room || paper) && !exists(quoted) {
                 faults.push(format!("{}: `{quoted}` does not exist", file.path));
             }
         }
@@ -157,6 +187,7 @@ fn ops(files: &[Tracked]) -> Vec<String> {
         .iter()
         .filter_map(|file| file.path.strip_prefix(FOLDER)?.split_once('/').map(|(name, _)| name))
         .collect();
+    names.sort_unstable();
     names.dedup();
     let mut faults = Vec::new();
     for name in names {
@@ -189,6 +220,7 @@ fn sizes(files: &[Tracked]) -> Vec<String> {
 fn rooms(files: &[Tracked]) -> Vec<String> {
     let mut tops: Vec<&str> =
         files.iter().map(|file| file.path.split('/').next().unwrap_or_default()).collect();
+    tops.sort_unstable();
     tops.dedup();
     let strange = tops.into_iter().filter(|top| !TOP_LEVEL.contains(top));
     strange.map(|top| format!("{top}: not one of the rooms")).collect()
@@ -215,14 +247,26 @@ mod tests {
         assert_caught(leftovers, file("a.md", "x \n"), file("a.md", "x\n"));
         let unfinished = forbidden()[0].clone();
         assert_caught(leftovers, file("a.rs", &unfinished), file("a.bin", &unfinished));
-        let argued = "// SAFETY: the check above makes it so\n";
+        let home = format!("{}x", homes()[2]);
+        assert_caught(machine_paths, file("a.json", &home), file("a.bin", &format!("{home}\0")));
+        let argued = "// SAFETY: the check above shows that the index is inside\n";
         let block = ["uns", "afe { f() }"].concat();
         let inside = format!("{argued}{block}");
         let room = "infuser-kernels/src/x.rs";
         assert_caught(unsafe_code, file(room, &block), file(room, &inside));
         assert_caught(unsafe_code, file("infuser-cli/src/x.rs", &inside), file(room, &inside));
+        let short =
+            format!("// SAFETY: fine\nlet words = of + code + that + do + not + count;\n{block}");
+        assert_caught(unsafe_code, file(room, &short), file(room, &inside));
+        let function = ["uns", "afe fn f() {}"].concat();
+        assert_caught(
+            unsafe_code,
+            file("infuser-model/src/x.rs", &function),
+            file(room, &function),
+        );
         let paper = |path: &str| file("docs/a.md", &format!("see `{path}`"));
         assert_caught(named_paths, paper("docs/b.md"), paper("docs/a.md"));
+        assert_caught(named_paths, paper("infuser-modle/src/lib.rs"), paper("config.json"));
         assert_caught(rooms, file("stuff/a", ""), file("docs/a", ""));
         let large = file("docs/a", &" ".repeat(MAX_FILE_BYTES + 1));
         assert_caught(sizes, large, file("docs/a", ""));

@@ -97,14 +97,14 @@ struct Output(*mut f32);
 // SAFETY: `tiled` hands every task a tile that no other task has, and keeps the exclusive borrow
 // of the whole output until all tasks are done.
 unsafe impl Send for Output {}
-// SAFETY: as for Send.
+// SAFETY: as for Send: tasks that share the pointer write disjoint tiles, and nobody reads.
 unsafe impl Sync for Output {}
 
 impl Output {
     /// # Safety
     /// `offset` must be inside the output.
     unsafe fn at(&self, offset: usize) -> *mut f32 {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that `offset` is inside the output that the pointer came from.
         unsafe { self.0.add(offset) }
     }
 }
