@@ -1,19 +1,21 @@
 //! One safetensors file, mapped into memory and checked.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     fs::File,
     path::Path,
 };
 
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{
+    Dtype, SafeTensors,
+    tensor::{TensorInfo, TensorView},
+};
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{Error as _, IgnoredAny, MapAccess, Visitor},
 };
-use serde_json::Value;
 
 use crate::error::{Error, Result};
 
@@ -48,23 +50,27 @@ impl MappedFile {
     }
 
     /// Refuses two things that the safetensors crate lets through: a tensor named twice, of which it
-    /// keeps one, and offsets so large that its own sum of them overflows. What is not a header at all
-    /// is left to its error messages.
+    /// keeps one, and offsets so large that its own sum of them overflows. What it refuses without
+    /// naming the tensor is refused here too; what is not a header at all is left to it.
     fn check_header(&self, path: &Path) -> Result<()> {
         let Some((length, rest)) = self.map.split_first_chunk::<8>() else { return Ok(()) };
         let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
-        let Some(header) = rest.get(..length) else { return Ok(()) };
-        let Ok(Entries(entries)) = serde_json::from_slice(header) else { return Ok(()) };
-        let mut seen = HashSet::new();
-        for (name, entry) in &entries {
-            if !seen.insert(name) {
-                return Err(Error::weights(path, format!("tensor `{name}` is named twice")));
+        if length > MAX_HEADER_BYTES {
+            return Ok(());
+        }
+        let Some((header, data)) = rest.split_at_checked(length) else { return Ok(()) };
+        let entries: Entries = serde_json::from_slice(header)
+            .map_err(|error| Error::weights(path, format!("not a valid header: {error}")))?;
+        for (name, TensorInfo { dtype, shape, data_offsets: (start, end) }) in &entries.0 {
+            let refuse = |problem| Err(Error::weights(path, format!("tensor `{name}` {problem}")));
+            if *end > data.len() {
+                return refuse("ends past the end of the file; it may be cut off".to_string());
             }
-            let end = entry.get("data_offsets").and_then(|offsets| offsets.get(1)?.as_u64());
-            if end.is_some_and(|end| end > rest.len() as u64) {
-                let problem =
-                    format!("tensor `{name}` ends past the end of the file; it may be cut off");
-                return Err(Error::weights(path, problem));
+            let bits = shape.iter().try_fold(dtype.bitsize(), |bits, &axis| bits.checked_mul(axis));
+            let bytes = end.checked_sub(*start);
+            if bits.is_none() || bits != bytes.and_then(|bytes| bytes.checked_mul(8)) {
+                let problem = format!("is {dtype:?} {shape:?}, but lies at bytes {start} to {end}");
+                return refuse(problem);
             }
         }
         Ok(())
@@ -79,31 +85,42 @@ impl MappedFile {
     }
 }
 
-/// A JSON object as a list, in which a key that stands twice shows.
-struct Entries(Vec<(String, Value)>);
+/// The format's limit.
+const MAX_HEADER_BYTES: usize = 100_000_000;
+
+/// The tensors of a header, each named once.
+struct Entries(BTreeMap<String, TensorInfo>);
 
 impl<'de> Deserialize<'de> for Entries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct List;
-        impl<'de> Visitor<'de> for List {
-            type Value = Entries;
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
 
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a JSON object")
-            }
+struct EntriesVisitor;
 
-            fn visit_map<A: MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> std::result::Result<Entries, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Entries;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Entries, A::Error> {
+        let mut entries = BTreeMap::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "__metadata__" {
+                map.next_value::<IgnoredAny>()?;
+                continue;
             }
+            let refuse = |problem: String| A::Error::custom(format!("tensor `{name}`: {problem}"));
+            let entry = map.next_value().map_err(|error| refuse(error.to_string()))?;
+            if entries.contains_key(&name) {
+                return Err(refuse("named twice".into()));
+            }
+            entries.insert(name, entry);
         }
-        deserializer.deserialize_map(List)
+        Ok(Entries(entries))
     }
 }
 

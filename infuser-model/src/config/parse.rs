@@ -58,8 +58,14 @@ fn present<'de, D: serde::Deserializer<'de>>(
 const DEFAULT_WINDOW: usize = 4096;
 
 impl Raw {
-    fn window(&self) -> Option<usize> {
-        self.sliding_window.unwrap_or(Some(DEFAULT_WINDOW))
+    /// The window of layers that slide; `None` if the family has none or it is switched off.
+    fn window(&self, family: &Family) -> Option<usize> {
+        let on = match family.windows {
+            Windows::Never => false,
+            Windows::FromLayer => self.use_sliding_window.unwrap_or(false),
+            Windows::ThreeOfFour => true,
+        };
+        self.sliding_window.unwrap_or(Some(DEFAULT_WINDOW)).filter(|_| on)
     }
 }
 
@@ -246,7 +252,7 @@ fn sliding(raw: &Raw, family: &Family, count: usize) -> std::result::Result<Vec<
         Windows::Never => vec![false; count],
         Windows::FromLayer => {
             let from = raw.max_window_layers.unwrap_or(28);
-            let on = raw.use_sliding_window.unwrap_or(false) && raw.window().is_some();
+            let on = raw.window(family).is_some();
             (0..count).map(|layer| on && layer >= from).collect()
         }
         Windows::ThreeOfFour => (0..count).map(|layer| (layer + 1) % 4 != 0).collect(),
@@ -264,13 +270,23 @@ fn layers(
         return Err(format!("`num_hidden_layers` is {count}, expected at most {MAX_LAYERS}"));
     }
     let sliding = sliding(raw, family, count)?;
-    let window = match (raw.window(), sliding.contains(&true)) {
+    let used = [false, true].map(|slides| sliding.contains(&slides));
+    let window = match (raw.window(family), used[1]) {
         (_, false) => None,
         (Some(window), true) => Some(size("sliding_window", Some(window))?),
-        (None, true) => return Err("layers slide but `sliding_window` is null".into()),
+        (None, true) => {
+            return Err(format!(
+                "`layer_types` slide, but `sliding_window` is null or switched off, or {model_type} \
+                 models have none"
+            ));
+        }
     };
-    let [full, slide] = ropes(raw, model_type, max_positions)?;
-    let ropes = if full == slide { vec![full] } else { vec![full, slide] };
+    let [full, slide] = ropes(raw, model_type, max_positions, used)?;
+    let ropes = match used {
+        [true, true] if full != slide => vec![full, slide],
+        [false, true] => vec![slide],
+        _ => vec![full],
+    };
     let layers = sliding
         .into_iter()
         .map(|slides| LayerKind {
@@ -283,11 +299,13 @@ fn layers(
 
 /// The rotary embeddings of full and of sliding layers.
 ///
-/// OLMo 3 scales only its full layers; the others keep the plain base.
+/// OLMo 3 scales only its full layers; the others keep the plain base. Of the two kinds only those
+/// that are `used` need an entry.
 fn ropes(
     raw: &Raw,
     model_type: &str,
     max_positions: usize,
+    used: [bool; 2],
 ) -> std::result::Result<[Rope; 2], String> {
     let theta = raw.rope_theta.unwrap_or(10_000.0);
     let entry = |value: &Value| -> std::result::Result<RawRope, String> {
@@ -303,15 +321,17 @@ fn ropes(
         Some(value) => {
             let by_type: BTreeMap<String, Value> = serde_json::from_value(value.clone())
                 .map_err(|e| format!("`rope_parameters`: {e}"))?;
-            match (by_type.get("full_attention"), by_type.get("sliding_attention")) {
-                (None, None) => both(entry(value)?),
-                (None, Some(_)) => {
-                    Err("`rope_parameters` has `sliding_attention` but no `full_attention`".into())
-                }
-                (Some(full), slide) => {
-                    let read = |value| entry(value)?.resolve(theta, max_positions);
-                    Ok([read(full)?, read(slide.unwrap_or(full))?])
-                }
+            let kinds = ["full_attention", "sliding_attention"];
+            if !kinds.iter().any(|kind| by_type.contains_key(*kind)) {
+                return both(entry(value)?);
+            }
+            let read = |kind: &str| match by_type.get(kind) {
+                Some(value) => entry(value)?.resolve(theta, max_positions),
+                None => Err(format!("`rope_parameters` has no `{kind}`")),
+            };
+            match used {
+                [true, true] => Ok([read(kinds[0])?, read(kinds[1])?]),
+                [_, slides] => read(kinds[usize::from(slides)]).map(|rope| [rope, rope]),
             }
         }
     }
