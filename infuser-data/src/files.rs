@@ -1,0 +1,134 @@
+//! The only reads and writes of this crate: sizes are limited, compressed files are opened by what
+//! they hold rather than by their name, a file that is written appears when it is whole, and every
+//! error names the path.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use flate2::read::MultiGzDecoder;
+
+use crate::{Error, Result};
+
+/// The most bytes that one file may hold once it is unpacked.
+pub const MAX_FILE_BYTES: u64 = 4 << 30;
+
+/// Reads a whole file; gzip is unpacked, whatever the name says.
+///
+/// # Errors
+/// An unreadable or damaged file; more than [`MAX_FILE_BYTES`] after unpacking.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    read_at_most(path, MAX_FILE_BYTES)
+}
+
+/// As [`read`], with a limit of its own.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let mut file = File::open(path).map_err(Error::io("read", path))?;
+    if file.metadata().map_err(Error::io("read", path))?.is_dir() {
+        return Err(Error::file(path, "a folder, expected a file"));
+    }
+    let mut magic = Vec::new();
+    Read::by_ref(&mut file).take(2).read_to_end(&mut magic).map_err(Error::io("read", path))?;
+    let whole = std::io::Cursor::new(magic.clone()).chain(file);
+    let mut bytes = Vec::new();
+    let count = if magic == [0x1f, 0x8b] {
+        MultiGzDecoder::new(whole).take(limit + 1).read_to_end(&mut bytes)
+    } else {
+        whole.take(limit + 1).read_to_end(&mut bytes)
+    };
+    let count = count.map_err(Error::io("read", path))?;
+    if count as u64 > limit {
+        return Err(Error::file(path, format!("more than {limit} bytes, the most that is read")));
+    }
+    Ok(bytes)
+}
+
+/// As [`read`], for text.
+///
+/// # Errors
+/// As [`read`]; bytes that are not UTF-8, with the place of the first.
+pub fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read(path)?).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::file(path, format!("not UTF-8 text: byte {at} is where it breaks"))
+    })
+}
+
+/// The lines that hold something, with their numbers counted from 1. A byte-order mark is skipped.
+pub fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let numbered = text.lines().enumerate().map(|(i, line)| (i + 1, line));
+    numbered.filter(|(_, line)| !line.trim().is_empty())
+}
+
+/// A file that appears under its name when it is finished, and not at all if it is not.
+pub struct Writer {
+    /// `None` once finished.
+    file: Option<BufWriter<File>>,
+    path: PathBuf,
+    aside: PathBuf,
+}
+
+impl Writer {
+    /// Starts a file beside `path`.
+    ///
+    /// # Errors
+    /// A folder that cannot be written to.
+    pub fn create(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Err(Error::file(path, "a folder, expected a file to write"));
+        }
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(".partial");
+        let aside = path.with_file_name(name);
+        let file = File::create(&aside).map_err(Error::io("write", path))?;
+        Ok(Self { file: Some(BufWriter::new(file)), path: path.to_path_buf(), aside })
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// A full or broken disk.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.write_all(bytes).map_err(Error::io("write", &self.path))
+    }
+
+    /// Appends one record as a JSON line.
+    ///
+    /// # Errors
+    /// A full or broken disk.
+    pub fn line(&mut self, record: &impl serde::Serialize) -> Result<()> {
+        let mut text = serde_json::to_vec(record)
+            .map_err(|error| Error::file(&self.path, format!("not writable as JSON: {error}")))?;
+        text.push(b'\n');
+        self.write(&text)
+    }
+
+    /// Makes the file final.
+    ///
+    /// # Errors
+    /// A full or broken disk.
+    pub fn finish(mut self) -> Result<()> {
+        let Some(mut file) = self.file.take() else { return Ok(()) };
+        let written = file.flush().and_then(|()| file.get_ref().sync_all());
+        let moved = written.and_then(|()| std::fs::rename(&self.aside, &self.path));
+        moved.map_err(|error| {
+            let _ = std::fs::remove_file(&self.aside);
+            Error::io("write", &self.path)(error)
+        })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            let _ = std::fs::remove_file(&self.aside);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Everything that comes from outside: documents, prompts, tokenizer, questions, graders.
+//!
+//! This is the trust boundary. What enters is checked once and leaves as types that cannot be wrong;
+//! nobody below checks again. Model output is hostile input: parsers and graders are total, bounded
+//! in time and memory, and say why they refuse.
+
+pub mod answer;
+mod error;
+pub mod files;
+pub mod order;
+pub mod question;
+
+pub use error::{Error, Result};

@@ -1,0 +1,138 @@
+//! A question with an answer that is known to fit it.
+
+/// A question that can be asked and graded.
+///
+/// It cannot be made with a blank text, fewer than two choices, two choices that read alike, or an
+/// answer that is not among them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    text: String,
+    answer: Answer,
+}
+
+/// What is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// One of several choices.
+    Choice {
+        /// The texts, without letters before them.
+        choices: Vec<String>,
+        /// Index into `choices`.
+        correct: usize,
+    },
+    /// An answer in the solver's own words.
+    Open {
+        /// The reference answer.
+        reference: String,
+        /// How answers are compared.
+        form: Form,
+    },
+}
+
+/// How open answers are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One number.
+    Numeric,
+    /// A mathematical expression.
+    Math,
+    /// Words.
+    Text,
+}
+
+/// Why a question cannot be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Invalid {
+    /// The text is blank.
+    #[error("the question is blank")]
+    BlankQuestion,
+    /// The answer is blank.
+    #[error("the answer is blank")]
+    BlankAnswer,
+    /// Fewer than two choices.
+    #[error("fewer than two choices")]
+    TooFewChoices,
+    /// More choices than letters.
+    #[error("more than 26 choices")]
+    TooManyChoices,
+    /// A choice is blank.
+    #[error("a choice is blank")]
+    BlankChoice,
+    /// Two choices read alike but for case and spaces.
+    #[error("two choices are the same")]
+    DuplicateChoices,
+    /// The answer is not one of the choices.
+    #[error("the answer is not among the choices")]
+    AnswerNotAChoice,
+}
+
+/// More choices than this have no letter.
+pub const MAX_CHOICES: usize = 26;
+
+impl Question {
+    /// A multiple-choice question; `correct` is an index into `choices`.
+    ///
+    /// # Errors
+    /// What [`Question`] excludes.
+    pub fn choice(text: &str, choices: &[&str], correct: usize) -> Result<Self, Invalid> {
+        if text.trim().is_empty() {
+            return Err(Invalid::BlankQuestion);
+        }
+        if choices.len() < 2 {
+            return Err(Invalid::TooFewChoices);
+        }
+        if choices.len() > MAX_CHOICES {
+            return Err(Invalid::TooManyChoices);
+        }
+        if choices.iter().any(|choice| choice.trim().is_empty()) {
+            return Err(Invalid::BlankChoice);
+        }
+        let mut plain: Vec<String> = choices.iter().map(|choice| plain(choice)).collect();
+        plain.sort_unstable();
+        if plain.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(Invalid::DuplicateChoices);
+        }
+        if correct >= choices.len() {
+            return Err(Invalid::AnswerNotAChoice);
+        }
+        let choices = choices.iter().map(|choice| choice.trim().to_string()).collect();
+        Ok(Self { text: text.trim().to_string(), answer: Answer::Choice { choices, correct } })
+    }
+
+    /// A question that is answered in the solver's own words.
+    ///
+    /// # Errors
+    /// A blank text or answer.
+    pub fn open(text: &str, reference: &str, form: Form) -> Result<Self, Invalid> {
+        if text.trim().is_empty() {
+            return Err(Invalid::BlankQuestion);
+        }
+        if reference.trim().is_empty() {
+            return Err(Invalid::BlankAnswer);
+        }
+        let answer = Answer::Open { reference: reference.trim().to_string(), form };
+        Ok(Self { text: text.trim().to_string(), answer })
+    }
+
+    /// What is asked.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What is right.
+    pub fn answer(&self) -> &Answer {
+        &self.answer
+    }
+}
+
+/// The letter of a choice: `A` for 0.
+pub fn letter(index: usize) -> char {
+    char::from(b'A' + (index % MAX_CHOICES) as u8)
+}
+
+/// Lower case, runs of white space as one space: how two choices are compared.
+pub fn plain(text: &str) -> String {
+    text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
+}
