@@ -1,0 +1,257 @@
+//! Finding the final answer in a model's output: boxes, phrases, formulas, numbers. One pass each,
+//! no backtracking.
+
+/// Bytes of an output that are read: what stands last counts.
+const MAX_RESPONSE: usize = 1 << 20;
+
+/// What a model said last, without its reasoning and without turns it made up.
+pub(super) fn final_part(response: &str) -> &str {
+    let mut start = response.len().saturating_sub(MAX_RESPONSE);
+    while !response.is_char_boundary(start) {
+        start += 1;
+    }
+    let mut text = &response[start..];
+    if let Some(at) = text.rfind("</think>") {
+        text = &text[at + "</think>".len()..];
+    }
+    const TURNS: [&str; 5] = ["<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "</s>"];
+    // A marker at the very start opens this turn; a later one ends it.
+    let end = TURNS
+        .iter()
+        .filter_map(|turn| text.find(turn))
+        .filter(|at| !text[..*at].trim().is_empty())
+        .min();
+    text[..end.unwrap_or(text.len())].trim()
+}
+
+/// A box and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Boxed<'a> {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) content: &'a str,
+}
+
+/// All `\boxed{…}` and `\fbox{…}` that are closed, outermost only, in order.
+pub(super) fn boxes(text: &str) -> Vec<Boxed<'_>> {
+    let closes = closing_braces(text);
+    let mut found: Vec<Boxed<'_>> = Vec::new();
+    for (at, _) in text.match_indices("box") {
+        let Some(start) = command_start(text, at) else { continue };
+        if found.last().is_some_and(|last| start < last.end) {
+            continue;
+        }
+        let after = at + "box".len() + if text[at + 3..].starts_with("ed") { 2 } else { 0 };
+        let inside = after + (text[after..].len() - text[after..].trim_start().len());
+        let Some(next) = text[inside..].chars().next() else { continue };
+        if next == '{' {
+            if let Some(end) = closes.get(&inside) {
+                found.push(Boxed { start, end: end + 1, content: &text[inside + 1..*end] });
+            }
+        } else if next.is_ascii_alphanumeric() && inside > after {
+            // `\boxed 5`
+            let len = text[inside..].find(|c: char| !c.is_ascii_alphanumeric() && c != '.');
+            let end = len.map_or(text.len(), |len| inside + len);
+            found.push(Boxed { start, end, content: text[inside..end].trim_end_matches('.') });
+        }
+    }
+    found
+}
+
+/// The backslash of the command whose "box" is `at`.
+fn command_start(text: &str, at: usize) -> Option<usize> {
+    let before = &text[..at];
+    let before =
+        before.strip_suffix('f').filter(|_| !text[at + 3..].starts_with("ed")).unwrap_or(before);
+    let is_boxed = text[at + 3..].starts_with("ed");
+    let slashes = before.len() - before.trim_end_matches('\\').len();
+    ((is_boxed || before.len() < at) && slashes > 0).then(|| before.len() - slashes)
+}
+
+/// For every opening brace its closing one.
+fn closing_braces(text: &str) -> std::collections::HashMap<usize, usize> {
+    let (mut open, mut closes) = (Vec::new(), std::collections::HashMap::new());
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' => open.push(at),
+            b'}' => {
+                if let Some(start) = open.pop() {
+                    closes.insert(start, at);
+                }
+            }
+            _ => {}
+        }
+    }
+    closes
+}
+
+/// The last boxes, as one list where only connectives stand between them, and what follows them.
+pub(super) fn last_boxes(text: &str) -> Option<(String, usize)> {
+    let boxes = boxes(text);
+    let last = boxes.last()?;
+    let mut parts = vec![last.content];
+    for pair in boxes.windows(2).rev() {
+        if !connects(&text[pair[0].end..pair[1].start]) {
+            break;
+        }
+        parts.push(pair[0].content);
+    }
+    parts.reverse();
+    let mut kept: Vec<&str> = Vec::new();
+    for part in parts.iter().map(|part| part.trim()) {
+        if !kept.contains(&part) {
+            kept.push(part);
+        }
+    }
+    let mut answer = kept.join(", ");
+    if percent_follows(&text[last.end..]) {
+        answer.push('%');
+    }
+    Some((answer, last.end))
+}
+
+/// Whether what stands between two boxes makes them one answer.
+fn connects(gap: &str) -> bool {
+    if gap.len() > 80 || gap.contains("\n\n") {
+        return false;
+    }
+    let mut words = gap.split(|next: char| !next.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.all(|word| matches!(word, "and" | "or" | "quad" | "qquad" | "text") || word.len() == 1)
+        && !gap.contains(['+', '*', '/', '^', '<', '>'])
+}
+
+/// Whether a value is followed by a per cent sign or word, across the end of its formula.
+pub(super) fn percent_follows(rest: &str) -> bool {
+    let rest = rest.trim_start_matches(|next: char| next.is_whitespace() || next == '$');
+    let rest = rest.strip_prefix("\\)").or(rest.strip_prefix("\\]")).unwrap_or(rest).trim_start();
+    ["%", "\\%", "percent", "pct"].iter().any(|word| rest.starts_with(word))
+}
+
+/// A formula between its marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// All formulas `$…$`, `$$…$$`, `\(…\)`, `\[…\]`, without their marks, in order.
+pub(super) fn formulas(text: &str) -> Vec<Span> {
+    let bytes = text.as_bytes();
+    let mut found = Vec::new();
+    let mut open: Option<(usize, u8)> = None;
+    let mut at = 0;
+    while at < bytes.len() {
+        let pair = (bytes[at], bytes.get(at + 1).copied().unwrap_or(0));
+        match pair {
+            (b'\\', b'(' | b'[') if open.is_none_or(|(_, mark)| mark == b'$') => {
+                open = Some((at + 2, pair.1));
+                at += 1;
+            }
+            (b'\\', b')' | b']') => {
+                if let Some((start, b'(' | b'[')) = open {
+                    found.push(Span { start, end: at });
+                    open = None;
+                }
+                at += 1;
+            }
+            (b'\\', _) => at += 1,
+            (b'$', next) => {
+                let width = if next == b'$' { 2 } else { 1 };
+                match open {
+                    Some((start, b'$')) => {
+                        if start < at {
+                            found.push(Span { start, end: at });
+                        }
+                        open = None;
+                    }
+                    None => open = Some((at + width, b'$')),
+                    Some(_) => {}
+                }
+                at += width - 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    found
+}
+
+/// The text behind the last of the phrases that announce an answer, and where it starts.
+pub(super) fn announced<'a>(text: &'a str, phrases: &[&str]) -> Option<(usize, &'a str)> {
+    let lower = text.to_ascii_lowercase();
+    let ends = phrases.iter().filter_map(|phrase| lower.rfind(phrase).map(|at| at + phrase.len()));
+    let start = ends.max()?;
+    let rest = &text[start..];
+    let end = rest.find("I hope it is correct").or(rest.find("\n\n")).unwrap_or(rest.len());
+    Some((start, &rest[..end]))
+}
+
+/// All numerals of plain text, with sign, fraction and per cent, in order.
+pub(super) fn numbers(text: &str) -> Vec<Span> {
+    let chars: Vec<(usize, char)> = text.char_indices().collect();
+    let end_of = |i: usize| chars.get(i).map_or(text.len(), |(at, _)| *at);
+    let is_digit = |i: usize| chars.get(i).is_some_and(|(_, next)| next.is_ascii_digit());
+    let char_at = |i: usize| chars.get(i).map(|(_, next)| *next);
+    let group = |i: usize| is_digit(i) && is_digit(i + 1) && is_digit(i + 2) && !is_digit(i + 3);
+    let mut found = Vec::new();
+    let mut i = 0;
+    while i < chars.len() {
+        let vulgar = char_at(i).is_some_and(|next| "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞".contains(next));
+        let point = char_at(i) == Some('.') && is_digit(i + 1);
+        if !is_digit(i) && !vulgar && !point {
+            i += 1;
+            continue;
+        }
+        let mut start = i;
+        let mut whole = 0;
+        while is_digit(i) {
+            (i, whole) = (i + 1, whole + 1);
+        }
+        while (1..=3).contains(&whole)
+            && matches!(char_at(i), Some(',' | ' ' | '\u{a0}'))
+            && group(i + 1)
+        {
+            i += 4;
+        }
+        if char_at(i) == Some(',') && is_digit(i + 1) && whole > 0 {
+            // 1,22: a comma in place of the point, if no groups came before.
+            let digits = (i + 1..).take_while(|j| is_digit(*j)).count();
+            i += if digits == 3 { 0 } else { digits + 1 };
+        } else if char_at(i) == Some('.') && is_digit(i + 1) {
+            i += 1;
+            while is_digit(i) {
+                i += 1;
+            }
+        }
+        if vulgar && start == i {
+            i += 1;
+        }
+        let sign = usize::from(matches!(char_at(i + 1), Some('-' | '+')));
+        if matches!(char_at(i), Some('e' | 'E')) && is_digit(i + 1 + sign) {
+            i += 1 + sign;
+            while is_digit(i) {
+                i += 1;
+            }
+        }
+        if char_at(i) == Some('/') && is_digit(i + 1) {
+            i += 1;
+            while is_digit(i) {
+                i += 1;
+            }
+        }
+        if char_at(i) == Some('%') {
+            i += 1;
+        }
+        let minus = start.checked_sub(1).filter(|j| matches!(char_at(*j), Some('-' | '−')));
+        let binds = |j: usize| {
+            j.checked_sub(1)
+                .and_then(char_at)
+                .is_some_and(|next| next.is_alphanumeric() || next == ')')
+        };
+        if let Some(j) = minus.filter(|j| !binds(*j)) {
+            start = j;
+        }
+        found.push(Span { start: end_of(start), end: end_of(i) });
+    }
+    found
+}

@@ -1,0 +1,332 @@
+//! Mathematical equivalence: is this expression, in LaTeX or plain text, equal to that one?
+//!
+//! An answer is read into an expression by a grammar, not by rewriting text. Fractions are compared
+//! exactly; expressions rational in their symbols by their residues modulo two large primes at
+//! pseudo-random points, which decides identities without expanding anything; everything else
+//! numerically at fixed points, with a bound on the rounding error. All sizes are bounded, so that
+//! no input takes long: `2003^2002^2001` is undecided at once.
+
+mod approx;
+mod collect;
+mod compare;
+mod expr;
+mod field;
+mod lex;
+mod number;
+mod parse;
+mod scalar;
+mod sets;
+#[cfg(test)]
+mod tests;
+mod value;
+mod words;
+
+use expr::Expr;
+use lex::Reading;
+use scalar::Outcome;
+
+use super::{
+    Grade, Reason, Submission, Verdict,
+    find::{announced, final_part, formulas, last_boxes, numbers, percent_follows},
+};
+
+/// Bytes of one answer: longer ones are not read.
+const MAX_ANSWER: usize = 2000;
+
+/// Significant digits that make a decimal a statement about a value that has no such form.
+pub const DIGITS: u32 = 5;
+
+/// Compares an answer with a reference, with the usual [`DIGITS`].
+///
+/// # Examples
+/// ```
+/// use infuser_data::answer::{Submission, Verdict, math};
+/// let grade = math::grade(Submission::Response(r"So it is \boxed{\frac{\sqrt{4}}{6}}."), "1/3");
+/// assert_eq!(grade.verdict, Verdict::Correct);
+/// ```
+pub fn grade(submission: Submission<'_>, reference: &str) -> Grade {
+    grade_to(submission, reference, DIGITS)
+}
+
+/// Compares an answer with a reference.
+///
+/// A percentage equals its number with and without the sign; a decimal equals a value that has no
+/// such form if it has at least `digits` significant ones and all are right; parts without brackets have no order, tuples have one;
+/// names and units are set aside. `docs/grading.md` has the list.
+pub fn grade_to(submission: Submission<'_>, reference: &str, digits: u32) -> Grade {
+    let candidates = match submission {
+        Submission::Response(response) => in_response(response),
+        Submission::Prediction(prediction) => in_prediction(prediction),
+    };
+    let reference = in_reference(reference);
+    let mut best: Option<Grade> = None;
+    for candidate in &candidates {
+        let verdict = verdict(candidate, &reference, digits);
+        let unread = Verdict::Unparsable(Reason::UnreadableAnswer);
+        let found = Grade { verdict, extracted: Some(candidate.clone()) };
+        if verdict != unread {
+            return found;
+        }
+        best.get_or_insert(found);
+    }
+    best.unwrap_or(Grade { verdict: Verdict::Unparsable(Reason::NoAnswer), extracted: None })
+}
+
+fn verdict(candidate: &str, references: &[String], digits: u32) -> Verdict {
+    let Some(reference) = references.iter().find(|text| readable(text)).or(references.first())
+    else {
+        return Verdict::Unparsable(Reason::UnreadableReference);
+    };
+    if candidate.len() > MAX_ANSWER || reference.len() > MAX_ANSWER {
+        return Verdict::Unparsable(Reason::TooLong);
+    }
+    if squeezed(candidate) == squeezed(reference) {
+        return Verdict::Correct;
+    }
+    match (words(reference), words(candidate)) {
+        (Some(a), Some(b)) if a == b => return Verdict::Correct,
+        (Some(a), Some(b)) if a.len() > 3 || b.len() > 3 => return Verdict::Wrong,
+        _ => {}
+    }
+    compared(reference, candidate, digits)
+}
+
+/// Every reading of the one against every reading of the other; the first decides what is not equal.
+fn compared(reference: &str, candidate: &str, digits: u32) -> Verdict {
+    let (golds, preds) = (readings(reference), readings(candidate));
+    if golds.is_empty() {
+        return Verdict::Unparsable(Reason::UnreadableReference);
+    }
+    if preds.is_empty() {
+        return Verdict::Unparsable(Reason::UnreadableAnswer);
+    }
+    let mut first = None;
+    for gold in &golds {
+        for pred in &preds {
+            match compare::answers(gold, pred, digits) {
+                Outcome::Same => return Verdict::Correct,
+                other => {
+                    first.get_or_insert(other);
+                }
+            }
+        }
+    }
+    match first {
+        Some(Outcome::Different) => Verdict::Wrong,
+        _ => Verdict::Unparsable(Reason::Undecided),
+    }
+}
+
+fn readable(text: &str) -> bool {
+    words(text).is_some() || !readings(text).is_empty()
+}
+
+/// The ways in which an answer can be read, the usual one first.
+fn readings(text: &str) -> Vec<Expr> {
+    if text.len() > MAX_ANSWER {
+        return Vec::new();
+    }
+    let usual = Reading { thousands: true, minus: false };
+    let mut found: Vec<Expr> = parse::parse(text, usual).into_iter().collect();
+    let grouped = text
+        .as_bytes()
+        .windows(2)
+        .any(|pair| matches!(pair[0], b',' | b' ') && pair[1].is_ascii_digit());
+    if grouped {
+        found.extend(parse::parse(text, Reading { thousands: false, ..usual }));
+        found.extend(decimal_comma(text).and_then(|text| parse::parse(&text, usual)));
+    }
+    if let Some(number) = without_unit(text) {
+        found.extend(parse::parse(number, usual));
+    }
+    found
+}
+
+/// "1,22" as "1.22": one comma, not three digits behind it; "1.000,99" as "1000.99".
+fn decimal_comma(text: &str) -> Option<String> {
+    let (whole, fraction) = text.trim().split_once(',')?;
+    let mut groups = whole.trim_start_matches('-').split('.').skip(1).peekable();
+    let grouped = groups.peek().is_some() && groups.all(|group| group.len() == 3);
+    let whole = if grouped { whole.replace('.', "") } else { whole.to_string() };
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = digits(whole.trim_start_matches('-')) && digits(fraction) && fraction.len() > 1;
+    (fits && fraction.len() != 3).then(|| format!("{whole}.{fraction}"))
+}
+
+/// "5 m" is five metres as well as five times m.
+fn without_unit(text: &str) -> Option<&str> {
+    let (number, unit) = text.trim().rsplit_once(' ')?;
+    let unit = unit.trim_end_matches(['.', '²', '³', '2', '3', '^']);
+    (words::is_unit(unit) && number.ends_with(|next: char| next.is_ascii_digit() || next == '}'))
+        .then_some(number)
+}
+
+/// Text without what never matters, for the quick look.
+fn squeezed(text: &str) -> String {
+    let text = text.trim().trim_matches('$').trim_end_matches('.');
+    let text = text.replace("\\left", "").replace("\\right", "").replace("dfrac", "frac");
+    text.replace("\\!", "").replace("\\,", "").split_whitespace().collect()
+}
+
+/// An answer in words, in lower case; `None` if it may be a formula.
+fn words(text: &str) -> Option<String> {
+    let mut text = text.trim().trim_matches('$').trim();
+    for wrapper in ["\\text{", "\\textbf{", "\\mathrm{", "\\textit{", "\\mbox{"] {
+        if let Some(inner) = text.strip_prefix(wrapper).and_then(|rest| rest.strip_suffix('}')) {
+            text = inner;
+        }
+    }
+    let text =
+        text.trim_matches(|next: char| "()[]{}.,!\"'*".contains(next) || next.is_whitespace());
+    let plain = text.chars().all(|next| next.is_alphabetic() || " -'".contains(next));
+    let letters = text.chars().filter(|next| next.is_alphabetic()).count();
+    let formula = text.split(' ').any(|word| words::known(word).is_some());
+    (plain && letters > 1 && !formula).then(|| text.to_lowercase())
+}
+
+/// A reference: it is trusted, so a box that nobody closed is read to its end.
+fn in_reference(text: &str) -> Vec<String> {
+    match text.rsplit_once("boxed{") {
+        Some((_, rest)) if last_boxes(text).is_none() => in_prediction(rest),
+        _ => in_prediction(text),
+    }
+}
+
+/// An answer that was taken out already; one that is a sentence after all is searched.
+fn in_prediction(text: &str) -> Vec<String> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return Vec::new();
+    }
+    let boxed = last_boxes(trimmed).is_some();
+    if !boxed && trimmed.len() <= MAX_ANSWER && readable(trimmed) {
+        return vec![trimmed.to_string()];
+    }
+    let found = in_response(trimmed);
+    if found.is_empty() { vec![trimmed.to_string()] } else { found }
+}
+
+/// Candidates for the final answer, the best first.
+fn in_response(response: &str) -> Vec<String> {
+    let text = final_part(response);
+    let boxed = last_boxes(text);
+    let after = boxed.as_ref().map_or(0, |(_, end)| *end);
+    let mut found = Vec::new();
+    let last_word = announced(&text[after..], &["final answer"]);
+    if let Some((_, rest)) = last_word.filter(|_| boxed.is_some()) {
+        found.extend(last_value(rest).filter(|value| plausible(value)));
+    }
+    if let Some((answer, _)) = boxed {
+        found.push(answer);
+        return found;
+    }
+    if is_formula(text) {
+        found.push(text.to_string());
+    }
+    if let Some((_, rest)) = last_word {
+        found.extend(last_value(rest));
+    }
+    if let Some((_, rest)) = announced(text, &["answer is", "answer:", "answer =", "####"]) {
+        let line = rest.trim().lines().next().unwrap_or("");
+        let sentence = line.trim_start_matches([':', '*', ' ']).split(". ").next().unwrap_or("");
+        let sentence = sentence.trim_end_matches(['.', '*', ' ']);
+        if is_formula(sentence) {
+            found.push(sentence.to_string());
+        }
+        found.extend(first_value(line));
+    }
+    found.extend(last_value(text));
+    found
+}
+
+/// The value of a text that is a constant and real.
+pub(super) fn constant(text: &str) -> Option<f64> {
+    let expr = readings(text).into_iter().next()?;
+    let expr = if let Expr::Percent(inner) = expr { *inner } else { expr };
+    let evaluated = value::evaluate(&expr, 0).filter(|evaluated| !evaluated.symbols)?;
+    evaluated.value.approx().filter(|approx| approx.is_real()).map(|approx| approx.re)
+}
+
+/// Whether a short text may be read as a whole: no word in it that mathematics does not know.
+fn is_formula(text: &str) -> bool {
+    if text.is_empty() || text.len() > 400 || text.contains('\n') {
+        return false;
+    }
+    let inside = text.trim_matches('$');
+    if inside.contains('$') || inside.contains("\\(") {
+        return false;
+    }
+    let plain = without_upright(inside);
+    let mut previous = ' ';
+    for word in plain.split_inclusive(|next: char| !next.is_ascii_alphabetic()) {
+        let run = word.trim_end_matches(|next: char| !next.is_ascii_alphabetic());
+        let known = words::known(run).is_some() || words::is_unit(run) || run.starts_with("or");
+        if run.len() > 1 && previous != '\\' && !known {
+            return false;
+        }
+        previous = word.chars().next_back().unwrap_or(' ');
+    }
+    true
+}
+
+/// Without what stands in braces after commands whose argument is words or a name.
+fn without_upright(text: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('{') {
+        let (before, after) = rest.split_at(at);
+        kept.push_str(before);
+        let named =
+            ["\\text", "\\mathrm", "\\begin", "\\end", "\\textbf", "\\operatorname", "\\mbox"];
+        let skip = named.iter().any(|name| before.ends_with(name));
+        let end = after.find('}').filter(|_| skip);
+        rest = &after[end.map_or(1, |end| end + 1)..];
+    }
+    kept + rest
+}
+
+fn plausible(text: &str) -> bool {
+    readable(text) && words(text).is_none()
+}
+
+/// The formula or number that ends last, with what must be tried if it cannot be read.
+fn last_value(text: &str) -> Option<String> {
+    let spans = formulas(text);
+    let mut values: Vec<(usize, String)> = Vec::new();
+    for span in spans.iter().rev().take(4) {
+        let inside = text[span.start..span.end].trim();
+        let mut value = inside.to_string();
+        if percent_follows(&text[span.end..]) {
+            value.push('%');
+        }
+        let name = inside.len() <= 40 && inside.chars().all(|next| next.is_alphabetic());
+        if !name && inside.len() <= MAX_ANSWER && !readings(&value).is_empty() {
+            values.push((span.end, value));
+            break;
+        }
+    }
+    let outside = numbers(text);
+    let in_formula =
+        |at: usize| spans.iter().rev().take(64).any(|span| span.start <= at && at < span.end);
+    let read = spans.iter().rev().take(64).len();
+    let plain = outside.iter().rev().take(64).find(|span| read == 0 || !in_formula(span.start));
+    let plain = plain.or(outside.last().filter(|_| values.is_empty()));
+    values.extend(plain.map(|span| (span.end, text[span.start..span.end].to_string())));
+    values.into_iter().max_by_key(|(end, _)| *end).map(|(_, value)| value)
+}
+
+/// The formula or number that starts first.
+fn first_value(text: &str) -> Option<String> {
+    let formula = formulas(text).into_iter().find(|span| {
+        let inside = &text[span.start..span.end];
+        inside.len() <= MAX_ANSWER && !readings(inside).is_empty()
+    });
+    let number = numbers(text).into_iter().next();
+    let first = match (formula, number) {
+        (Some(formula), Some(number)) if number.start < formula.start => number,
+        (Some(formula), _) => formula,
+        (None, number) => number?,
+    };
+    let percent = if percent_follows(&text[first.end..]) { "%" } else { "" };
+    Some(format!("{}{percent}", &text[first.start..first.end]))
+}

@@ -1,0 +1,453 @@
+//! Text to tokens: LaTeX, plain text and the Unicode signs between them become one vocabulary.
+
+use super::{
+    expr::{Constant, Function, Sign},
+    number::Number,
+    words,
+};
+
+/// The smallest thing that means something.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Token {
+    /// A numeral, and its digits as they stand.
+    Number(Number, String),
+    Symbol(String),
+    Word(String),
+    Constant(Constant),
+    Function(Function),
+    Sign(Sign),
+    /// One of `+ - * / ^ _ ! ± ∓ , ; : % ° ' & | \ ∪ ∩ √`.
+    Op(char),
+    /// One of `( [ {`, `S` for `\{`, `<` for `\langle`, `F` and `C` for floor and ceiling.
+    Open(char),
+    Close(char),
+    Frac,
+    Sqrt,
+    Binom,
+    /// `\choose`.
+    Choose,
+    /// `\overline`, `\vec`, …
+    Accent(&'static str),
+    /// `\sum`, `\int`, …
+    Bound(&'static str),
+    Begin,
+    End,
+    /// `\\`: the next row.
+    Row,
+    /// "and" or "or".
+    And,
+}
+
+/// A token, and whether white space stands before it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Lexed {
+    pub(super) token: Token,
+    pub(super) spaced: bool,
+}
+
+/// How text that can be read in two ways is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// "1,234" is one number, rather than two.
+    pub(super) thousands: bool,
+    /// A sign that stands for two is this one.
+    pub(super) minus: bool,
+}
+
+/// Reads all of `text`; `None` if something in it has no meaning here.
+pub(super) fn lex(text: &str, reading: Reading) -> Option<Vec<Lexed>> {
+    let chars: Vec<char> = text.chars().collect();
+    let doubled = doubled_escapes(text);
+    let mut lexer = Lexer {
+        chars,
+        at: 0,
+        depth: 0,
+        matrices: 0,
+        spaced: false,
+        reading,
+        doubled,
+        out: Vec::new(),
+    };
+    lexer.all(0)?;
+    Some(lexer.out)
+}
+
+/// Whether every backslash was doubled on the way here, as in JSON that was escaped twice.
+fn doubled_escapes(text: &str) -> bool {
+    let single = text.replace("\\\\", "");
+    let command = text.match_indices("\\\\").any(|(at, _)| {
+        text[at + 2..].starts_with(|next: char| next.is_ascii_alphabetic() || next == '{')
+    });
+    command && !single.contains('\\')
+}
+
+struct Lexer {
+    chars: Vec<char>,
+    at: usize,
+    /// Open brackets around this place that make a comma part lists.
+    depth: usize,
+    /// Open matrices around this place: only there do `&` and `\\\\` part anything.
+    matrices: usize,
+    spaced: bool,
+    reading: Reading,
+    doubled: bool,
+    out: Vec<Lexed>,
+}
+
+impl Lexer {
+    fn all(&mut self, nesting: usize) -> Option<()> {
+        while let Some(next) = self.peek(0) {
+            if next.is_whitespace() {
+                (self.at, self.spaced) = (self.at + 1, true);
+            } else if next.is_ascii_digit() || next == '.' {
+                self.number()?;
+            } else if next == '\\' {
+                self.command(nesting)?;
+            } else if next.is_ascii_alphabetic() {
+                self.letters()?;
+            } else {
+                self.sign(next)?;
+            }
+        }
+        Some(())
+    }
+
+    fn peek(&self, ahead: usize) -> Option<char> {
+        self.chars.get(self.at + ahead).copied()
+    }
+
+    fn push(&mut self, token: Token) {
+        match token {
+            Token::Open('(' | '[' | 'S' | '<') => self.depth += 1,
+            Token::Close('(' | '[' | 'S' | '<') => self.depth = self.depth.saturating_sub(1),
+            Token::Begin => self.matrices += 1,
+            Token::End => self.matrices = self.matrices.saturating_sub(1),
+            Token::Op('&') if self.matrices == 0 => return,
+            // Of several lines, or of steps of an argument, the last says the result.
+            Token::Row if self.matrices == 0 => return self.out.clear(),
+            _ => {}
+        }
+        self.out.push(Lexed { token, spaced: std::mem::take(&mut self.spaced) });
+    }
+
+    fn digits(&mut self, into: &mut String) {
+        while let Some(digit) = self.peek(0).filter(char::is_ascii_digit) {
+            into.push(digit);
+            self.at += 1;
+        }
+    }
+
+    /// Whether exactly three digits stand `ahead`.
+    fn group_at(&self, ahead: usize) -> bool {
+        let digit = |i| self.peek(ahead + i).is_some_and(|next| next.is_ascii_digit());
+        digit(0) && digit(1) && digit(2) && !digit(3)
+    }
+
+    /// The width of what parts groups of thousands here.
+    fn group_mark(&self) -> Option<usize> {
+        let list = !self.reading.thousands || self.depth > 0;
+        let width = match self.peek(0)? {
+            ',' if self.peek(1) == Some('\\') && self.peek(2) == Some('!') => {
+                let mut width = 3;
+                while self.peek(width) == Some(' ') {
+                    width += 1;
+                }
+                return self.group_at(width).then_some(width);
+            }
+            '{' if self.peek(1) == Some(',') && self.peek(2) == Some('}') => 3,
+            '\\' if self.peek(1) == Some(',') => 2,
+            ' ' | '\u{a0}' | '\u{202f}' if !list => 1,
+            ',' if !list => 1,
+            _ => return None,
+        };
+        self.group_at(width).then_some(width)
+    }
+
+    fn number(&mut self) -> Option<()> {
+        let mut text = String::new();
+        self.digits(&mut text);
+        if text.is_empty() && !self.peek(1).is_some_and(|next| next.is_ascii_digit()) {
+            // A full stop, or dots.
+            let dots = self.chars[self.at..].iter().take_while(|next| **next == '.').count();
+            self.at += dots;
+            if dots > 1 {
+                self.push(Token::Symbol("...".into()));
+            }
+            return Some(());
+        }
+        // Groups of three follow one of at most three.
+        let grouped = (1..=3).contains(&text.len());
+        while let Some(width) = self.group_mark().filter(|_| grouped) {
+            self.at += width;
+            self.digits(&mut text);
+        }
+        // The point belongs to the number unless it ends a sentence.
+        let repeats = self.chars[self.at..].starts_with(&['.', '\\']);
+        if self.peek(0) == Some('.')
+            && (self.peek(1).is_some_and(|next| next.is_ascii_digit()) || repeats)
+        {
+            text.push('.');
+            self.at += 1;
+            self.digits(&mut text);
+        }
+        let exponent = self.exponent();
+        let number = Number::new(text.strip_suffix('.').unwrap_or(&text), exponent)?;
+        self.push(Token::Number(number, text));
+        Some(())
+    }
+
+    /// `e5`, `E-3` right behind digits.
+    fn exponent(&mut self) -> i32 {
+        if !matches!(self.peek(0), Some('e' | 'E')) {
+            return 0;
+        }
+        let sign = usize::from(matches!(self.peek(1), Some('+' | '-')));
+        let digits: String = self.chars[self.at + 1 + sign..]
+            .iter()
+            .take_while(|next| next.is_ascii_digit())
+            .collect();
+        let after = self.peek(1 + sign + digits.len());
+        if digits.is_empty() || digits.len() > 4 || after.is_some_and(|next| next.is_alphanumeric())
+        {
+            return 0;
+        }
+        let value: i32 = digits.parse().unwrap_or(0);
+        let negative = self.peek(1) == Some('-');
+        self.at += 1 + sign + digits.len();
+        if negative { -value } else { value }
+    }
+
+    /// A run of letters in plain text.
+    fn letters(&mut self) -> Option<()> {
+        let run: String =
+            self.chars[self.at..].iter().take_while(|next| next.is_ascii_alphabetic()).collect();
+        self.at += run.len();
+        // "1orW(x)": a word that lost its spaces.
+        let glued = ["or", "and"].iter().find(|word| {
+            run.strip_prefix(**word)
+                .is_some_and(|rest| rest.starts_with(|next: char| next.is_uppercase()))
+        });
+        if let Some(word) = glued.filter(|_| !self.spaced && !self.out.is_empty()) {
+            self.push(Token::And);
+            return self.word(&run[word.len()..]);
+        }
+        self.word(&run)
+    }
+
+    fn word(&mut self, run: &str) -> Option<()> {
+        if let Some(token) = words::known(run) {
+            self.push(token);
+            return Some(());
+        }
+        let after_number = matches!(self.out.last(), Some(Lexed { token: Token::Number(..), .. }));
+        let unit = words::is_unit(run) && (after_number || self.spaced);
+        if run.len() >= 4 || unit && run.len() > 1 {
+            self.push(Token::Word(run.into()));
+            return Some(());
+        }
+        for letter in run.chars() {
+            self.push(words::letter(letter));
+        }
+        Some(())
+    }
+
+    /// What follows a backslash.
+    fn command(&mut self, nesting: usize) -> Option<()> {
+        self.at += 1;
+        if self.peek(0) == Some('\\') && (self.doubled || self.escaped_twice()) {
+            self.at += 1;
+        }
+        let name = self.name(0);
+        if name.is_empty() {
+            return self.escaped();
+        }
+        // `\quadx` lost the space that ends the command.
+        let name = match ["qquad", "quad"].iter().find(|space| name.starts_with(**space)) {
+            Some(space) => (*space).to_string(),
+            None => name,
+        };
+        self.at += name.len();
+        self.named(&name, nesting)
+    }
+
+    /// The letters `ahead`.
+    fn name(&self, ahead: usize) -> String {
+        let rest = self.chars.iter().skip(self.at + ahead);
+        rest.take_while(|next| next.is_ascii_alphabetic()).collect()
+    }
+
+    /// Whether this is a command whose backslash was doubled, rather than the end of a row.
+    fn escaped_twice(&self) -> bool {
+        let name = self.name(1);
+        self.matrices == 0 && (words::command(&name).is_some() || name == "text" || name == "left")
+    }
+
+    /// A backslash before something that is no letter.
+    fn escaped(&mut self) -> Option<()> {
+        let Some(next) = self.peek(0) else { return Some(()) };
+        self.at += 1;
+        match next {
+            '!' => {}
+            ',' | ';' | ':' | ' ' | '>' | '\n' => self.spaced = true,
+            '{' => self.push(Token::Open('S')),
+            '}' => self.push(Token::Close('S')),
+            '%' => self.push(Token::Op('%')),
+            '$' | '#' => {}
+            '&' => self.push(Token::And),
+            '\\' => self.push(Token::Row),
+            '|' => self.push(Token::Op('|')),
+            '(' | ')' | '[' | ']' => self.spaced = true,
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn named(&mut self, name: &str, nesting: usize) -> Option<()> {
+        match name {
+            "left" | "right" | "middle" | "big" | "Big" | "bigg" | "Bigg" | "bigl" | "bigr"
+            | "Bigl" | "Bigr" | "biggl" | "biggr" => {
+                if self.peek(0) == Some('.') {
+                    self.at += 1;
+                }
+            }
+            "quad" | "qquad" | "space" | "thinspace" | "displaystyle" | "textstyle" | "limits"
+            | "nolimits" | "hfill" | "rm" | "bf" | "it" | "boxed" | "fbox" | "hspace" => {
+                self.spaced = true;
+            }
+            "text" | "textbf" | "textit" | "textrm" | "textnormal" | "mbox" | "hbox" | "textsf"
+            | "texttt" | "mathrm" | "operatorname" | "mathbf" | "mathit" | "mathsf" | "mathtt"
+            | "boldsymbol" | "bm" | "mathcal" | "emph" => self.text(nesting)?,
+            "mathbb" => {
+                let field = self.group()?;
+                let reals = Token::Constant(Constant::Reals);
+                self.push(if field == "R" { reals } else { Token::Symbol(field) });
+            }
+            "begin" | "end" => self.environment(name == "begin")?,
+            "Rightarrow" | "implies" | "therefore" | "Longrightarrow" => self.out.clear(),
+            "vspace" | "phantom" | "tag" | "label" => drop(self.group()?),
+            _ => match words::command(name) {
+                Some(token) => self.push(token),
+                // A name nobody knows is a symbol, except that it may hide a meaning.
+                None => self.push(Token::Symbol(name.into())),
+            },
+        }
+        Some(())
+    }
+
+    /// The braced group here, or the one character that stands for it.
+    fn group(&mut self) -> Option<String> {
+        while self.peek(0) == Some(' ') {
+            self.at += 1;
+        }
+        if self.peek(0) != Some('{') {
+            let single = self.peek(0)?;
+            self.at += 1;
+            return Some(single.into());
+        }
+        let (mut depth, start) = (0_usize, self.at + 1);
+        while let Some(next) = self.peek(0) {
+            self.at += 1;
+            match next {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                return Some(self.chars[start..self.at - 1].iter().collect());
+            }
+        }
+        None
+    }
+
+    /// The words of `\text{…}`: a connective, a unit, or a number in upright letters.
+    fn text(&mut self, nesting: usize) -> Option<()> {
+        let content = self.group()?;
+        let plain = content.trim().trim_matches([',', '.', ';']).trim().to_lowercase();
+        if plain.is_empty() {
+            self.spaced = true;
+            return Some(());
+        }
+        if matches!(plain.as_str(), "and" | "or") {
+            self.push(Token::And);
+        } else if let Some(token) = words::known(&plain).filter(|_| plain.len() > 1) {
+            self.push(token);
+        } else if plain.len() == 1 && plain.is_ascii() && plain.starts_with(char::is_alphabetic) {
+            let letter = content.trim().chars().next()?;
+            self.push(words::letter(letter));
+        } else if nesting == 0
+            && (content.contains(|next: char| next.is_ascii_digit() || next == '(' || next == '\\'))
+        {
+            let rest = Reading { ..self.reading };
+            let inner: Vec<char> = content.chars().collect();
+            let mut lexer = Lexer {
+                chars: inner,
+                at: 0,
+                depth: self.depth,
+                matrices: self.matrices,
+                spaced: true,
+                reading: rest,
+                doubled: self.doubled,
+                out: std::mem::take(&mut self.out),
+            };
+            let read = lexer.all(1);
+            self.out = lexer.out;
+            read?;
+        } else {
+            self.push(Token::Word(content.trim().into()));
+        }
+        Some(())
+    }
+
+    fn environment(&mut self, begin: bool) -> Option<()> {
+        let name = self.group()?;
+        match name.trim_end_matches('*') {
+            "matrix" | "pmatrix" | "bmatrix" | "Bmatrix" | "smallmatrix" => {}
+            "array" => {
+                if begin && self.peek(0) == Some('{') {
+                    self.group()?;
+                }
+            }
+            "align" | "aligned" | "equation" | "gather" | "gathered" | "split" => return Some(()),
+            _ => return None,
+        }
+        self.push(if begin { Token::Begin } else { Token::End });
+        Some(())
+    }
+
+    /// A sign that is neither letter, digit nor backslash.
+    fn sign(&mut self, next: char) -> Option<()> {
+        self.at += 1;
+        let follows = |lexer: &Self, sign| lexer.peek(0) == Some(sign);
+        let (token, extra) = match next {
+            '<' if follows(self, '=') => (Token::Sign(Sign::LessOrEqual), 1),
+            '>' if follows(self, '=') => (Token::Sign(Sign::GreaterOrEqual), 1),
+            '!' if follows(self, '=') => (Token::Sign(Sign::NotEqual), 1),
+            '=' if follows(self, '=') => (Token::Sign(Sign::Equal), 1),
+            '*' if follows(self, '*') => (Token::Op('^'), 1),
+            ':' if follows(self, '=') => (Token::Sign(Sign::Equal), 1),
+            '$' | '€' | '£' | '¥' | '~' | '\u{200b}' | '`' => {
+                self.spaced |= next == '~';
+                return Some(());
+            }
+            _ => (words::sign(next)?, 0),
+        };
+        self.at += extra;
+        if let Some(digit) = words::superscript(next) {
+            let number = Number::new(&digit.to_string(), 0)?;
+            self.push(Token::Op('^'));
+            self.push(Token::Number(number, digit.to_string()));
+        } else if let Some((num, den)) = words::vulgar(next) {
+            for (i, part) in [num, den].iter().enumerate() {
+                if i == 0 {
+                    self.push(Token::Frac);
+                }
+                self.push(Token::Open('{'));
+                self.push(Token::Number(Number::new(part, 0)?, (*part).into()));
+                self.push(Token::Close('{'));
+            }
+        } else {
+            self.push(token);
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,213 @@
+//! The vocabulary: what names, commands and signs mean.
+
+use super::{
+    expr::{Constant, Function, Sign},
+    lex::Token,
+};
+
+/// A word of plain text that has a mathematical meaning.
+pub(super) fn known(run: &str) -> Option<Token> {
+    if let Some(function) = Function::named(run) {
+        return Some(Token::Function(function));
+    }
+    Some(match run {
+        "sqrt" => Token::Sqrt,
+        "pi" | "Pi" => Token::Constant(Constant::Pi),
+        "infinity" | "inf" | "oo" | "Infinity" => Token::Constant(Constant::Infinity),
+        "and" | "or" => Token::And,
+        "percent" | "pct" | "percentage" => Token::Op('%'),
+        "degrees" | "degree" | "deg" => Token::Op('°'),
+        "union" => Token::Op('∪'),
+        "alpha" | "beta" | "gamma" | "delta" | "epsilon" | "theta" | "lambda" | "sigma"
+        | "omega" | "phi" => Token::Symbol(run.into()),
+        "times" => Token::Op('*'),
+        _ => return None,
+    })
+}
+
+/// One letter: two of them are numbers.
+pub(super) fn letter(letter: char) -> Token {
+    match letter {
+        'e' => Token::Constant(Constant::E),
+        'i' => Token::Constant(Constant::I),
+        _ => Token::Symbol(letter.into()),
+    }
+}
+
+/// A LaTeX command without its backslash.
+pub(super) fn command(name: &str) -> Option<Token> {
+    if let Some(function) = Function::named(name) {
+        return Some(Token::Function(function));
+    }
+    Some(match name {
+        "frac" | "dfrac" | "tfrac" | "cfrac" => Token::Frac,
+        "sqrt" => Token::Sqrt,
+        "binom" | "dbinom" | "tbinom" => Token::Binom,
+        "choose" => Token::Choose,
+        "cdot" | "times" | "ast" | "cdotp" | "bullet" => Token::Op('*'),
+        "div" | "over" | "slash" => Token::Op('/'),
+        "pm" => Token::Op('±'),
+        "mp" => Token::Op('∓'),
+        "le" | "leq" | "leqslant" => Token::Sign(Sign::LessOrEqual),
+        "ge" | "geq" | "geqslant" => Token::Sign(Sign::GreaterOrEqual),
+        "lt" => Token::Sign(Sign::Less),
+        "gt" => Token::Sign(Sign::Greater),
+        "ne" | "neq" => Token::Sign(Sign::NotEqual),
+        "equiv" | "coloneqq" => Token::Sign(Sign::Equal),
+        "approx" | "simeq" | "sim" | "cong" | "thickapprox" => Token::Sign(Sign::Approximately),
+        "in" => Token::Sign(Sign::In),
+        "infty" => Token::Constant(Constant::Infinity),
+        "pi" => Token::Constant(Constant::Pi),
+        "emptyset" | "varnothing" => Token::Constant(Constant::EmptySet),
+        "cup" | "bigcup" => Token::Op('∪'),
+        "cap" | "bigcap" => Token::Op('∩'),
+        "setminus" | "backslash" | "smallsetminus" => Token::Op('\\'),
+        "circ" | "degree" => Token::Op('°'),
+        "prime" => Token::Op('\''),
+        "ldots" | "cdots" | "dots" | "dotsc" | "dotsb" => Token::Symbol("...".into()),
+        "lvert" | "rvert" | "vert" | "mid" | "lVert" | "rVert" | "Vert" => Token::Op('|'),
+        "lbrace" => Token::Open('S'),
+        "rbrace" => Token::Close('S'),
+        "lbrack" => Token::Open('['),
+        "rbrack" => Token::Close('['),
+        "langle" => Token::Open('<'),
+        "rangle" => Token::Close('<'),
+        "lfloor" => Token::Open('F'),
+        "rfloor" => Token::Close('F'),
+        "lceil" => Token::Open('C'),
+        "rceil" => Token::Close('C'),
+        "sum" => Token::Bound("sum"),
+        "prod" => Token::Bound("prod"),
+        "int" | "iint" | "oint" => Token::Bound("int"),
+        "lim" => Token::Bound("lim"),
+        "overline" | "bar" => Token::Accent("overline"),
+        "vec" | "overrightarrow" | "hat" | "widehat" | "tilde" | "underline" => {
+            Token::Accent("vec")
+        }
+        "varepsilon" => Token::Symbol("epsilon".into()),
+        "varphi" => Token::Symbol("phi".into()),
+        "vartheta" => Token::Symbol("theta".into()),
+        "land" | "lor" | "wedge" | "vee" => Token::And,
+        "pounds" | "euro" => Token::Op(' '),
+        _ => return None,
+    })
+}
+
+/// A character that is no letter, digit or backslash.
+pub(super) fn sign(next: char) -> Option<Token> {
+    Some(match next {
+        '+' | '/' | '^' | '_' | '!' | ',' | ';' | ':' | '%' | '°' | '\'' | '&' | '|' | '±'
+        | '∓' | '∪' | '∩' | '*' | '-' => Token::Op(next),
+        '−' | '–' | '—' | '‑' => Token::Op('-'),
+        '×' | '·' | '⋅' | '∙' | '•' => Token::Op('*'),
+        '÷' | '∕' | '⁄' => Token::Op('/'),
+        '′' | '’' => Token::Op('\''),
+        '，' | '、' => Token::Op(','),
+        '；' => Token::Op(';'),
+        '％' => Token::Op('%'),
+        '∖' => Token::Op('\\'),
+        '√' => Token::Sqrt,
+        '(' | '[' | '{' => Token::Open(next),
+        ')' => Token::Close('('),
+        ']' => Token::Close('['),
+        '}' => Token::Close('{'),
+        '（' => Token::Open('('),
+        '）' => Token::Close('('),
+        '⟨' => Token::Open('<'),
+        '⟩' => Token::Close('<'),
+        '⌊' => Token::Open('F'),
+        '⌋' => Token::Close('F'),
+        '⌈' => Token::Open('C'),
+        '⌉' => Token::Close('C'),
+        '=' | '＝' => Token::Sign(Sign::Equal),
+        '<' => Token::Sign(Sign::Less),
+        '>' => Token::Sign(Sign::Greater),
+        '≤' | '⩽' => Token::Sign(Sign::LessOrEqual),
+        '≥' | '⩾' => Token::Sign(Sign::GreaterOrEqual),
+        '≠' => Token::Sign(Sign::NotEqual),
+        '≈' | '≃' | '≅' => Token::Sign(Sign::Approximately),
+        '∈' => Token::Sign(Sign::In),
+        '∞' => Token::Constant(Constant::Infinity),
+        'π' => Token::Constant(Constant::Pi),
+        '∅' => Token::Constant(Constant::EmptySet),
+        'ℝ' => Token::Constant(Constant::Reals),
+        '²' | '³' | '⁰' | '¹' | '⁴'..='⁹' => Token::Op('^'),
+        '½' | '⅓' | '⅔' | '¼' | '¾' | '⅕' | '⅖' | '⅗' | '⅘' | '⅙' | '⅚' | '⅐' | '⅛' | '⅜' | '⅝'
+        | '⅞' | '⅑' | '⅒' => Token::Frac,
+        'α'..='ω' | 'Α'..='Ω' => Token::Symbol(greek(next)),
+        // Words of other scripts: units, usually.
+        _ if next.is_alphabetic() => Token::Word(next.into()),
+        _ => return None,
+    })
+}
+
+/// The name LaTeX has for a Greek letter; capitals that look Latin keep their sign.
+fn greek(letter: char) -> String {
+    match letter {
+        'α' => "alpha",
+        'β' => "beta",
+        'γ' => "gamma",
+        'δ' => "delta",
+        'ε' => "epsilon",
+        'θ' => "theta",
+        'λ' => "lambda",
+        'μ' => "mu",
+        'ρ' => "rho",
+        'σ' => "sigma",
+        'τ' => "tau",
+        'φ' => "phi",
+        'ω' => "omega",
+        'Δ' => "Delta",
+        'Ω' => "Omega",
+        _ => return letter.into(),
+    }
+    .into()
+}
+
+/// The digit of a raised one.
+pub(super) fn superscript(next: char) -> Option<u32> {
+    Some(match next {
+        '⁰' => 0,
+        '¹' => 1,
+        '²' => 2,
+        '³' => 3,
+        '⁴'..='⁹' => 4 + (next as u32 - '⁴' as u32),
+        _ => return None,
+    })
+}
+
+/// The parts of a fraction that is one character.
+pub(super) fn vulgar(next: char) -> Option<(&'static str, &'static str)> {
+    Some(match next {
+        '½' => ("1", "2"),
+        '⅓' => ("1", "3"),
+        '⅔' => ("2", "3"),
+        '¼' => ("1", "4"),
+        '¾' => ("3", "4"),
+        '⅕' => ("1", "5"),
+        '⅖' => ("2", "5"),
+        '⅗' => ("3", "5"),
+        '⅘' => ("4", "5"),
+        '⅙' => ("1", "6"),
+        '⅚' => ("5", "6"),
+        '⅐' => ("1", "7"),
+        '⅛' => ("1", "8"),
+        '⅜' => ("3", "8"),
+        '⅝' => ("5", "8"),
+        '⅞' => ("7", "8"),
+        '⅑' => ("1", "9"),
+        '⅒' => ("1", "10"),
+        _ => return None,
+    })
+}
+
+/// A unit of measure, where it follows a number.
+pub(super) fn is_unit(run: &str) -> bool {
+    const UNITS: [&str; 47] = [
+        "cm", "mm", "km", "nm", "m", "kg", "mg", "g", "s", "ms", "min", "h", "hr", "hrs", "ft",
+        "in", "yd", "mi", "mph", "kph", "lb", "lbs", "oz", "L", "mL", "ml", "l", "W", "kW", "kWh",
+        "J", "kJ", "N", "Pa", "kPa", "Hz", "V", "A", "K", "C", "F", "mol", "sq", "cu", "pm", "am",
+        "USD",
+    ];
+    UNITS.contains(&run)
+}
