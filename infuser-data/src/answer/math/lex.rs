@@ -369,7 +369,9 @@ impl Lexer {
         }
         if matches!(plain.as_str(), "and" | "or") {
             self.push(Token::And);
-        } else if let Some(token) = words::known(&plain).filter(|_| plain.len() > 1) {
+        } else if let Some(token) = words::known(&plain)
+            .filter(|token| !matches!(token, Token::Function(_)) && plain.len() > 1)
+        {
             self.push(token);
         } else if plain.len() == 1 && plain.is_ascii() && plain.starts_with(char::is_alphabetic) {
             let letter = content.trim().chars().next()?;

@@ -79,6 +79,10 @@ impl Parser {
 
     /// One side, or several with signs between.
     pub(super) fn relation(&mut self) -> Option<Expr> {
+        // "≈ 8.24" leaves out what is about that.
+        if let Some(Token::Sign(Sign::Approximately | Sign::Equal)) = self.peek() {
+            self.at += 1;
+        }
         let mut sides = vec![self.side()?];
         let mut signs = Vec::new();
         while let Some(Token::Sign(sign)) = self.peek() {
@@ -290,6 +294,18 @@ impl Parser {
             let base =
                 u32::try_from(ratio?.as_int()?).ok().filter(|base| (2..=36).contains(base))?;
             return Some(Expr::Based(digits, base));
+        }
+        // m_{max}
+        if let (Some(Token::Open('{')), Some(Token::Function(function)), Some(Token::Close('{'))) =
+            (self.peek(), self.ahead(1), self.ahead(2))
+        {
+            let index = format!("{function:?}");
+            self.at += 3;
+            return if let Expr::Symbol(name) = base {
+                Some(Expr::Symbol(format!("{name}_{index}")))
+            } else {
+                None
+            };
         }
         let below = self.script()?;
         match base {
