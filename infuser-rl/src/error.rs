@@ -1,0 +1,46 @@
+//! What can be wrong with arguments.
+
+/// The result of every fallible function of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Arguments that do not fit together, or a setting outside its range.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A slice of another length than the others.
+    #[error("{what} has {got} entries, expected {expected}")]
+    Length {
+        /// The argument.
+        what: &'static str,
+        /// Its length.
+        got: usize,
+        /// The length the others imply.
+        expected: usize,
+    },
+    /// A value that is NaN or infinite.
+    #[error("{what} {index} is {value}, expected a number")]
+    NotFinite {
+        /// The argument.
+        what: &'static str,
+        /// Where, from 0.
+        index: usize,
+        /// The value.
+        value: f64,
+    },
+    /// A setting outside its range.
+    #[error("{0}")]
+    Setting(String),
+}
+
+/// Checks a length.
+pub(crate) fn length(what: &'static str, got: usize, expected: usize) -> Result<()> {
+    if got == expected { Ok(()) } else { Err(Error::Length { what, got, expected }) }
+}
+
+/// Checks that all values are numbers.
+pub(crate) fn finite(what: &'static str, values: &[f32]) -> Result<()> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(Error::NotFinite { what, index, value: values[index].into() }),
+    }
+}
