@@ -275,7 +275,7 @@ fn bypass(inputs: &Value, owned: &mut Owned, clip: &Clip, mode: &str, name: &str
     let config = &inputs["rollout_correction"];
     let corrected =
         correction(config).apply(&owned.packed.lengths, &owned.logp, &owned.old).unwrap();
-    let full = std::mem::replace(&mut owned.packed.places, Vec::new());
+    let full = std::mem::take(&mut owned.packed.places);
     let mut lengths = vec![0; owned.packed.lengths.len()];
     let keep = |values: &[f32]| -> Vec<f32> {
         values.iter().zip(&corrected.kept).filter(|(_, kept)| **kept).map(|(x, _)| *x).collect()
