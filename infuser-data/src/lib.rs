@@ -7,7 +7,9 @@
 pub mod answer;
 mod error;
 pub mod files;
+mod json;
 pub mod order;
 pub mod question;
+pub mod suite;
 
 pub use error::{Error, Result};
