@@ -9,6 +9,7 @@ mod error;
 pub mod files;
 mod json;
 pub mod order;
+pub mod overlap;
 pub mod question;
 pub mod suite;
 
