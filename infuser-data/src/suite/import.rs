@@ -133,6 +133,7 @@ impl<'a> Columns<'a> {
             let found = names.as_ref().map(|names| names.find(columns)).transpose();
             if mapping.optional.contains(&field) { Ok(found.unwrap_or(None)) } else { found }
         };
+        let question = mapping.question.find(columns)?;
         let subject = match &mapping.subject[..] {
             [] => Subject::None,
             rules => first(rules, |rule| Subject::find(rule, columns, path))?,
@@ -144,7 +145,7 @@ impl<'a> Columns<'a> {
             })?,
         };
         Ok(Self {
-            question: mapping.question.find(columns)?,
+            question,
             context: field(&mapping.context, Field::Context)?,
             picture: field(&mapping.picture, Field::Picture)?,
             id: field(&mapping.id, Field::Id)?,

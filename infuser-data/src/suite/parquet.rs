@@ -1,7 +1,7 @@
-//! Parquet files as records. Columns are read one by one through their levels, so that a damaged
-//! file meets checks here rather than assertions there.
+//! Parquet files as records. Only the columns that are asked for are read, one by one through their
+//! levels.
 
-use std::path::Path;
+use std::{panic::catch_unwind, path::Path};
 
 use ::parquet::{
     basic::{ConvertedType, LogicalType, Repetition},
@@ -25,7 +25,11 @@ const MAX_CELLS: usize = 1 << 26;
 
 /// Reads the columns whose first name is `wanted`.
 pub(super) fn read(path: &Path, bytes: Vec<u8>, wanted: &[&str]) -> Result<Table> {
-    parse(bytes, wanted).map_err(|problem| Error::file(path, problem))
+    // The crate that decodes the pages asserts what a damaged page breaks. Nothing outlives the
+    // closure but its result, so a panic leaves nothing half-done behind.
+    let table = catch_unwind(|| parse(bytes, wanted));
+    let table = table.unwrap_or_else(|_| Err("a damaged Parquet file".into()));
+    table.map_err(|problem| Error::file(path, problem))
 }
 
 fn parse(bytes: Vec<u8>, wanted: &[&str]) -> Parsed<Table> {
