@@ -64,11 +64,13 @@ impl Overlap {
 }
 
 impl Report {
-    /// The items that share anything, the most affected first.
+    /// The items that share anything: by the part that is shared, then by its length.
     pub fn affected(&self) -> Vec<&Overlap> {
         let mut affected: Vec<&Overlap> = self.items.iter().filter(|i| i.shared > 0).collect();
         // Stable: equal ones keep the order of the items.
-        affected.sort_by(|a, b| b.fraction().total_cmp(&a.fraction()));
+        affected.sort_by(|a, b| {
+            b.fraction().total_cmp(&a.fraction()).then_with(|| b.shared.cmp(&a.shared))
+        });
         affected
     }
 }

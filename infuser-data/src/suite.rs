@@ -4,6 +4,8 @@
 //! hold such records; it is listed with its reason. A record that is not of the form at all is an
 //! error. See [`read`] for the form and [`import`] for the layouts.
 
+mod answers;
+mod cells;
 mod extract;
 mod import;
 mod mapping;

@@ -2,6 +2,7 @@ use std::{io::Write, path::Path};
 
 use infuser_data::{Error, suite};
 use parquet::basic::Compression;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
@@ -240,5 +241,49 @@ fn broken_parquet() {
             }
         }
         assert!(refused > total / 10, "{refused} of {total} were found to be broken");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Any values under the names that a layout uses, and any bytes, are read or refused.
+    #[test]
+    fn anything_is_read_or_refused(
+        values in prop::collection::vec(prop_oneof![
+            Just(json!(null)), Just(json!(true)), Just(json!(-1)), Just(json!(1e300)),
+            Just(json!("")), Just(json!("A")), Just(json!("é\u{0}")), Just(json!([])),
+            Just(json!(["a", "b", "a "])), Just(json!([1, [2]])), Just(json!({"A": "x", "B": 2})),
+            Just(json!({"": null})), Just(json!("\\boxed{")), Just(json!("####")),
+        ], 14),
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let names = ["id", "set", "split", "type", "question", "options", "answer_index", "answer",
+            "subject", "choices", "problem", "input", "target", "answer_idx"];
+        let mut fields: serde_json::Map<String, Value> =
+            names.iter().map(|name| name.to_string()).zip(values).collect();
+        let files = Files::new();
+        let bytes = files.file("bytes", bytes);
+        for question in [None, Some("Why?")] {
+            if let Some(text) = question {
+                for name in ["id", "set", "split", "question", "problem", "input"] {
+                    fields[name] = text.into();
+                }
+            }
+            let record = files.file("record", Value::Object(fields.clone()).to_string());
+            for path in [&bytes, &record] {
+                for layout in suite::Mapping::names() {
+                    if let Ok(suite) = import(layout, &[path]) {
+                        prop_assert!(suite.items.len() + suite.skipped.len() <= 200);
+                    }
+                }
+                let _ = suite::read(path);
+            }
+            for kind in ["mcq", "math", "numeric"] {
+                fields["type"] = kind.into();
+                let record = files.file("record", Value::Object(fields.clone()).to_string());
+                let _ = suite::read(&record);
+            }
+        }
     }
 }
