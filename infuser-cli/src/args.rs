@@ -1,8 +1,12 @@
 //! The command line, exactly as typed.
 
+mod sets;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+pub(crate) use sets::{Docs, DocsCheck, Sets, SetsImport, SetsShow};
 
 /// Language models that improve themselves: the parts that exist so far.
 ///
@@ -37,6 +41,12 @@ pub(crate) enum Command {
         \"finish_reason\": \"stop\"}"
     )]
     Generate(Generate),
+    /// Bring in question sets and say what they hold.
+    #[command(subcommand)]
+    Sets(Sets),
+    /// Work on the documents that questions are written from.
+    #[command(subcommand)]
+    Docs(Docs),
     /// Say what this machine offers, and what is missing for a GPU.
     Doctor(Doctor),
 }

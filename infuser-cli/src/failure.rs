@@ -34,6 +34,11 @@ impl Failure {
         Self { kind: Kind::Failed, error: anyhow::Error::new(cause).context(message) }
     }
 
+    /// A limit that the user set was passed.
+    pub(crate) fn stopped(message: impl fmt::Display) -> Self {
+        Self { kind: Kind::Failed, error: anyhow::anyhow!("{message}") }
+    }
+
     /// Results could not be written to `place`.
     pub(crate) fn output(place: impl fmt::Display, cause: io::Error) -> Self {
         let closed = cause.kind() == io::ErrorKind::BrokenPipe;

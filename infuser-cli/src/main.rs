@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command};
+use args::{Args, Command, Docs};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -31,6 +31,8 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Logprobs(args) => commands::logprobs::run(args),
         Command::Generate(args) => commands::generate::run(args),
+        Command::Sets(command) => commands::sets::run(command),
+        Command::Docs(Docs::Check(args)) => commands::docs_check::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
     })
 }

@@ -2,7 +2,9 @@
 //!
 //! - `results`: numbers and tokens against PyTorch, on the model crate's fixtures
 //! - `errors`: bad input gives one clear line and exit code 2, and leaves nothing behind
+//! - `sets`: question sets come in, are shown, and are looked for in a pool
 
 mod errors;
 mod program;
 mod results;
+mod sets;

@@ -53,7 +53,15 @@ pub fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`read`]; bytes that are not UTF-8, with the place of the first.
 pub fn read_text(path: &Path) -> Result<String> {
-    String::from_utf8(read(path)?).map_err(|error| {
+    text(path, read(path)?)
+}
+
+/// What `path` held, as text.
+///
+/// # Errors
+/// Bytes that are not UTF-8, with the place of the first.
+pub(crate) fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Error::file(path, format!("not UTF-8 text: byte {at} is where it breaks"))
     })

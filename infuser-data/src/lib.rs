@@ -7,7 +7,10 @@
 pub mod answer;
 mod error;
 pub mod files;
+mod json;
 pub mod order;
+pub mod overlap;
 pub mod question;
+pub mod suite;
 
 pub use error::{Error, Result};
