@@ -3,7 +3,9 @@
 
 mod find;
 pub mod math;
+pub mod mcq;
 pub mod numeric;
+pub mod text;
 
 /// What a grader found.
 #[derive(Debug, Clone, PartialEq, Eq)]
