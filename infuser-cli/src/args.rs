@@ -1,11 +1,13 @@
 //! The command line, exactly as typed.
 
+mod grade;
 mod sets;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use grade::Grade;
 pub(crate) use sets::{Docs, DocsCheck, Sets, SetsImport, SetsShow};
 
 /// Language models that improve themselves: the parts that exist so far.
@@ -47,6 +49,9 @@ pub(crate) enum Command {
     /// Work on the documents that questions are written from.
     #[command(subcommand)]
     Docs(Docs),
+    /// Grade answers against references.
+    #[command(after_help = grade::FORM)]
+    Grade(Grade),
     /// Say what this machine offers, and what is missing for a GPU.
     Doctor(Doctor),
 }

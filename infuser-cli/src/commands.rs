@@ -3,6 +3,7 @@
 pub(crate) mod docs_check;
 pub(crate) mod doctor;
 pub(crate) mod generate;
+pub(crate) mod grade;
 pub(crate) mod inspect;
 pub(crate) mod logprobs;
 pub(crate) mod sets;

@@ -33,6 +33,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Generate(args) => commands::generate::run(args),
         Command::Sets(command) => commands::sets::run(command),
         Command::Docs(Docs::Check(args)) => commands::docs_check::run(args),
+        Command::Grade(args) => commands::grade::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
     })
 }
