@@ -12,7 +12,9 @@ mod cue;
 mod tests;
 mod weak;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::OnceCell};
+
+use memchr::memchr_iter;
 
 use super::{Grade, Reason, Submission, Verdict, find::final_part};
 use crate::question::{MAX_CHOICES, letter, plain};
@@ -31,37 +33,36 @@ enum Reading {
     Nothing,
 }
 
-/// The choices as decisions are compared with them: texts of one letter or blank are left empty, for
-/// there a letter means the letter.
+/// The choices as decisions are compared with them.
 struct Choices<'a> {
-    texts: Vec<Cow<'a, str>>,
-    letters: Vec<&'a str>,
+    len: usize,
+    text: &'a dyn Fn(usize) -> &'a str,
+    /// In lower case, made when first asked for: most decisions are letters.
+    lower: OnceCell<Vec<Cow<'a, str>>>,
 }
 
 impl<'a> Choices<'a> {
-    fn new<S: AsRef<str>>(choices: &'a [S]) -> Self {
-        let (mut texts, mut letters) = (Vec::new(), Vec::new());
-        for choice in choices.iter().take(MAX_CHOICES) {
-            let text = choice.as_ref().trim();
-            let single = text.chars().nth(1).is_none();
-            texts.push(if single { Cow::Borrowed("") } else { lower(text) });
-            letters.push(if single { text } else { "" });
-        }
-        Self { texts, letters }
+    fn new(len: usize, text: &'a dyn Fn(usize) -> &'a str) -> Self {
+        Self { len: len.min(MAX_CHOICES), text, lower: OnceCell::new() }
     }
 
-    fn len(&self) -> usize {
-        self.texts.len()
+    /// The texts in lower case; those of one letter are left empty, for there a letter is the letter.
+    fn texts(&self) -> &[Cow<'a, str>] {
+        self.lower.get_or_init(|| {
+            let text = |i| (self.text)(i).trim();
+            let lower =
+                |text: &'a str| if text.chars().nth(1).is_none() { "".into() } else { lower(text) };
+            (0..self.len).map(|i| lower(text(i))).collect()
+        })
     }
 
     /// The choice a letter names; a letter beyond the choices can still be the text of one.
     fn of_letter(&self, byte: u8) -> Option<usize> {
         let index = usize::from(byte.to_ascii_uppercase().wrapping_sub(b'A'));
-        if index < self.len() {
+        if index < self.len {
             return Some(index);
         }
-        let mut same = (0..self.len()).filter(|i| self.letters[*i].as_bytes() == [byte]);
-        same.next()
+        (0..self.len).find(|i| (self.text)(*i).trim().as_bytes() == [byte])
     }
 
     /// The choice whose whole text this is.
@@ -71,9 +72,12 @@ impl<'a> Choices<'a> {
         if text.is_empty() || text.len() > 4000 {
             return None;
         }
+        let same = |choice: &Cow<str>, text: &str| !choice.is_empty() && matches(choice, text);
+        if self.texts().iter().all(|choice| choice.is_empty()) {
+            return None;
+        }
         let text = plain(text);
-        let same = |i: &usize| !self.texts[*i].is_empty() && matches(&self.texts[*i], &text);
-        let mut same = (0..self.len()).filter(same);
+        let mut same = (0..self.len).filter(|i| same(&self.texts()[*i], &text));
         same.next().filter(|_| same.next().is_none())
     }
 }
@@ -110,7 +114,8 @@ pub fn grade<S: AsRef<str>>(submission: Submission<'_>, choices: &[S], correct: 
             extracted: None,
         };
     }
-    match decide(submission, &Choices::new(choices)) {
+    let text = |i: usize| choices[i].as_ref();
+    match decide(submission, &Choices::new(choices.len(), &text)) {
         Ok(index) => Grade {
             verdict: if index == correct { Verdict::Correct } else { Verdict::Wrong },
             extracted: Some(letter(index).to_string()),
@@ -130,7 +135,8 @@ pub fn resolve<S: AsRef<str>>(choices: &[S], reference: &str) -> Option<usize> {
     if let Some(index) = choices.iter().position(exact) {
         return Some(index);
     }
-    decide(Submission::Prediction(reference), &Choices::new(choices)).ok()
+    let text = |i: usize| choices[i].as_ref();
+    decide(Submission::Prediction(reference), &Choices::new(choices.len(), &text)).ok()
 }
 
 fn decide(submission: Submission<'_>, choices: &Choices<'_>) -> Result<usize, Reason> {
@@ -145,7 +151,11 @@ fn decide(submission: Submission<'_>, choices: &Choices<'_>) -> Result<usize, Re
         }
     };
     // A base model goes on with the next question after its answer; what follows is not for ours.
-    let next = ["\nQuestion:", "\nQ:"].iter().filter_map(|mark| text.find(mark)).min();
+    let is_next = |at: &usize| {
+        let rest = &text.as_bytes()[at + 1..];
+        rest.starts_with(b"Question:") || rest.starts_with(b"Q:")
+    };
+    let next = memchr_iter(b'\n', text.as_bytes()).find(is_next);
     if let Some(at) = next {
         match read(&text[..at], choices) {
             Reading::Choice(index) => return Ok(index),

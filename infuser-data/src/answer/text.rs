@@ -40,7 +40,7 @@ pub fn grade(submission: Submission<'_>, reference: &str) -> Grade {
     if found.len() > MAX_ANSWER {
         return Grade { verdict: Verdict::Unparsable(Reason::TooLong), extracted: None };
     }
-    let verdict = if normal(reference).is_empty() || reference.len() > MAX_ANSWER {
+    let verdict = if reference.len() > MAX_ANSWER || normal(reference).is_empty() {
         Verdict::Unparsable(Reason::UnreadableReference)
     } else if same(found, reference) || whole.len() <= MAX_ANSWER && same(whole, reference) {
         Verdict::Correct

@@ -252,15 +252,14 @@ fn is_wrapper(next: char) -> bool {
 
 /// The choice whose text stands at byte `at`, as whole words; the longest.
 fn text_here(text: &str, at: usize, choices: &Choices<'_>) -> Option<usize> {
+    let texts = choices.texts();
     let fits = |i: &usize| {
-        let choice = choices.texts[*i].trim_end_matches('.');
+        let choice = texts[*i].trim_end_matches('.');
         !choice.is_empty() && starts_with(&text[at..], choice)
     };
-    let mut best = (0..choices.len()).filter(fits).max_by_key(|i| choices.texts[*i].len())?;
+    let best = (0..texts.len()).filter(fits).max_by_key(|i| texts[*i].len())?;
     // Of two choices that read alike here none is meant more than the other; the first is as good.
-    let length = choices.texts[best].len();
-    best = (0..best).find(|i| choices.texts[*i].len() == length && fits(i)).unwrap_or(best);
-    Some(best)
+    (0..=best).find(|i| texts[*i].len() == texts[best].len() && fits(i))
 }
 
 /// Whether `text` starts with `words` (in lower case, single spaces), ending at the end of a word.

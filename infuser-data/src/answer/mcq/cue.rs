@@ -60,6 +60,10 @@ impl Iterator for Cues<'_> {
         while self.at > 0 {
             self.at -= 1;
             let at = self.at;
+            // Words begin behind what is no letter.
+            if at > 0 && self.text[at - 1].is_ascii_alphanumeric() && self.text[at] != b'\\' {
+                continue;
+            }
             let found = match self.text[at] {
                 b'\\' => is_box(self.text, at).then_some(Cue::Box(at)),
                 b'i' => {
@@ -94,11 +98,10 @@ fn ahead(text: &[u8], at: usize) -> Option<Cue> {
     whole.then_some(Cue::Ahead(end + plural, *link))
 }
 
-/// Whether the word stands here, in either case, at the start of a word.
+/// Whether the word stands here, in either case.
 fn said(text: &[u8], at: usize, word: &str) -> bool {
     let here = text.get(at..at + word.len());
     here.is_some_and(|here| here.eq_ignore_ascii_case(word.as_bytes()))
-        && !at.checked_sub(1).is_some_and(|before| text[before].is_ascii_alphanumeric())
 }
 
 /// Whether the word before is a "not".

@@ -11,7 +11,8 @@ const ATOMS: [&str; 4] = ["C", "H", "O", "N"];
 const TEN: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
 
 fn decided(output: &str, choices: &[&str]) -> String {
-    match decide(Submission::Response(output), &Choices::new(choices)) {
+    let text = |i: usize| choices[i];
+    match decide(Submission::Response(output), &Choices::new(choices.len(), &text)) {
         Ok(index) => letter(index).to_string(),
         Err(Reason::NoAnswer) => "-".to_string(),
         Err(Reason::UnreadableAnswer) => "?".to_string(),
