@@ -5,6 +5,7 @@
 //! in time and memory, and say why they refuse.
 
 pub mod answer;
+pub mod chat;
 mod error;
 pub mod files;
 mod json;
@@ -12,5 +13,6 @@ pub mod order;
 pub mod overlap;
 pub mod question;
 pub mod suite;
+pub mod tokenizer;
 
 pub use error::{Error, Result};

@@ -3,6 +3,7 @@
 //! - `grading`: the graders against public suites and real outputs
 //! - `overlap`: evaluation items in a training pool
 //! - `suite`: question sets, public layouts, hostile files
+//! - `tokenizer`: ids against known ones, chat templates against transformers, injections
 //!
 //! Some tests also read the larger sets of a `shared` folder beside the project (or at
 //! `INFUSER_SHARED`); with `INFUSER_REQUIRE_SHARED=1` they fail if it is not there.
@@ -11,3 +12,4 @@ mod grading;
 mod overlap;
 mod shared;
 mod suite;
+mod tokenizer;
