@@ -5,6 +5,7 @@
 //! in time and memory, and say why they refuse.
 
 pub mod answer;
+pub mod document;
 mod error;
 pub mod files;
 mod json;
