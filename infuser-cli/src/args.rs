@@ -1,11 +1,13 @@
 //! The command line, exactly as typed.
 
+mod docs;
 mod sets;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use docs::DocsBuild;
 pub(crate) use sets::{Docs, DocsCheck, Sets, SetsImport, SetsShow};
 
 /// Language models that improve themselves: the parts that exist so far.

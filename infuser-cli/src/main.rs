@@ -32,6 +32,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Logprobs(args) => commands::logprobs::run(args),
         Command::Generate(args) => commands::generate::run(args),
         Command::Sets(command) => commands::sets::run(command),
+        Command::Docs(Docs::Build(args)) => commands::docs::build(args),
         Command::Docs(Docs::Check(args)) => commands::docs_check::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
     })

@@ -2,8 +2,10 @@
 //!
 //! - `results`: numbers and tokens against PyTorch, on the model crate's fixtures
 //! - `errors`: bad input gives one clear line and exit code 2, and leaves nothing behind
+//! - `docs`: a pool from files
 //! - `sets`: question sets come in, are shown, and are looked for in a pool
 
+mod docs;
 mod errors;
 mod program;
 mod results;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     markdown::Section,
-    split::{Atom, Scale, add, runs, shown},
+    split::{Atom, Scale, runs, shown},
 };
 
 /// A document to be.
@@ -31,8 +31,16 @@ struct Unit<'a> {
     atoms: Range<usize>,
     /// Headings that all of it is under.
     titles: &'a [String],
-    /// Expected, not counted.
+    /// The sum of the atoms' counts. What joins them may take a token more each.
     tokens: usize,
+}
+
+impl Unit<'_> {
+    /// The most tokens that are expected of it and what follows it together.
+    fn with(&self, next: &Unit<'_>) -> usize {
+        let joints = next.atoms.end - self.atoms.start - 1;
+        self.tokens.saturating_add(next.tokens).saturating_add(joints)
+    }
 }
 
 /// Divides a text into chunks of `min` to `scale.max` tokens.
@@ -41,30 +49,36 @@ struct Unit<'a> {
 /// one chunk up to half of the maximum if they are in the same section one level up, or one is in the
 /// other.
 pub(super) fn chunks(scale: Scale<'_>, sections: &[Section], min: usize) -> Chunks {
-    let (mut result, mut atoms, mut units) = (Chunks::default(), Vec::new(), Vec::new());
+    let (mut result, mut units) = (Chunks::default(), Vec::new());
+    // The headings above each atom.
+    let (mut atoms, mut titles) = (Vec::new(), Vec::<&[String]>::new());
     for section in sections {
         let first = atoms.len();
         for block in &section.blocks {
             result.left_out += scale.divide(block, &mut atoms);
         }
+        titles.resize(atoms.len(), &section.titles[..]);
         for run in runs(&atoms[first..], scale.max) {
             let run = first + run.start..first + run.end;
-            let tokens = atoms[run.clone()].iter().map(|atom| atom.tokens).reduce(add);
-            let titles = &section.titles[..];
-            units.push(Unit { atoms: run, titles, tokens: tokens.unwrap_or(0) });
+            let tokens = sum(&atoms[run.clone()]);
+            units.push(Unit { atoms: run, titles: &section.titles, tokens });
         }
     }
     let units = join(units, |a, b| {
-        let size = add(a.tokens, b.tokens);
+        let size = a.with(b);
         let small = a.tokens < min || b.tokens < min || size <= scale.max / 2;
         small && size <= scale.max && related(a.titles, b.titles)
     });
-    // What is still too short would be dropped: better a neighbour that is less related.
+    // What is still too short would be dropped. Better a neighbour that is less related, and if the
+    // two are too long together, they are divided again into about the same lengths.
     let units = join(units, |a, b| {
-        (a.tokens < min || b.tokens < min) && add(a.tokens, b.tokens) <= scale.max
+        let short = a.tokens < min || b.tokens < min;
+        short && a.tokens.saturating_add(b.tokens) <= scale.max.saturating_mul(2)
     });
     for unit in units {
-        finish(scale, &atoms[unit.atoms], unit.titles, min, &mut result);
+        let made = finish(scale, &atoms[unit.atoms.clone()], &titles[unit.atoms], min);
+        result.chunks.extend(made.chunks);
+        result.near_empty += made.near_empty;
     }
     result
 }
@@ -76,7 +90,7 @@ fn join<'a>(units: Vec<Unit<'a>>, joins: impl Fn(&Unit<'_>, &Unit<'_>) -> bool) 
         match joined.last_mut() {
             Some(last) if joins(last, &unit) => {
                 last.atoms.end = unit.atoms.end;
-                last.tokens = add(last.tokens, unit.tokens);
+                last.tokens = last.tokens.saturating_add(unit.tokens);
                 last.titles = &last.titles[..shared(last.titles, unit.titles)];
             }
             _ => joined.push(unit),
@@ -94,11 +108,27 @@ fn shared(a: &[String], b: &[String]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
-/// Counts a unit as it will stand, and makes a chunk of it, or several if it was expected shorter.
-fn finish(scale: Scale<'_>, atoms: &[Atom], titles: &[String], min: usize, result: &mut Chunks) {
-    let mut parts = Vec::new();
-    scale.settle(atoms, &mut parts);
+/// Counts a unit as it will stand, and makes a chunk of it, or several if it is too long.
+fn finish(scale: Scale<'_>, atoms: &[Atom], titles: &[&[String]], min: usize) -> Chunks {
+    let (mut result, mut parts) = (Chunks::default(), Vec::new());
+    match atoms {
+        [first, .., last] if sum(atoms) <= scale.max => {
+            let whole = scale.atom(first.range.start..last.range.end);
+            if whole.tokens <= scale.max {
+                parts.push(whole)
+            } else {
+                divide(scale, atoms, &mut parts)
+            }
+        }
+        _ => divide(scale, atoms, &mut parts),
+    }
+    let mut own = atoms.iter().zip(titles).peekable();
     for part in parts {
+        let within = |(atom, _): &(&Atom, &&[String])| atom.range.start < part.range.end;
+        let mut above: Option<&[String]> = None;
+        while let Some((_, titles)) = own.next_if(within) {
+            above = Some(above.map_or(titles, |above| &above[..shared(above, titles)]));
+        }
         let content = shown(scale.text, part.range);
         if content.is_empty() {
             continue;
@@ -107,9 +137,20 @@ fn finish(scale: Scale<'_>, atoms: &[Atom], titles: &[String], min: usize, resul
             result.near_empty += 1;
             continue;
         }
-        let (content, titles) = (content.to_string(), titles.to_vec());
+        let (content, titles) = (content.to_string(), above.unwrap_or_default().to_vec());
         result.chunks.push(Chunk { content, titles, tokens: part.tokens });
     }
+    result
+}
+
+fn divide(scale: Scale<'_>, atoms: &[Atom], parts: &mut Vec<Atom>) {
+    for run in runs(atoms, scale.max) {
+        scale.settle(&atoms[run], parts);
+    }
+}
+
+fn sum(atoms: &[Atom]) -> usize {
+    atoms.iter().fold(0, |sum, atom| sum.saturating_add(atom.tokens))
 }
 
 #[cfg(test)]
@@ -170,24 +211,24 @@ End.
     fn a_small_book_becomes_these_chunks() {
         let chunks = of(BOOK, 6, 24);
         let expected = [
+            (6, "Book", "# Book\n\nShort words about it."),
             (
-                20,
-                "Book",
-                "# Book\n\nShort words about it.\n\n## First\n\nA paragraph of some length \
-              that is here to be long enough.",
+                24,
+                "Book > First",
+                "## First\n\nA paragraph of some length that is here to be long enough.\n\n\
+                 ### Part one\n\nTwo words.\n\n### Part two\n\nMore words.",
             ),
-            (10, "Book > First", "### Part one\n\nTwo words.\n\n### Part two\n\nMore words."),
             (
                 19,
                 "Book > Second",
-                "## Second\n\nAnother paragraph with a number of words, which is \
-              longer. It has two sentences that are long.",
+                "## Second\n\nAnother paragraph with a number of words, which is longer. It has \
+                 two sentences that are long.",
             ),
             (
-                14,
+                15,
                 "",
                 "```rust\nfn main() {\n\n    let code = \"stays together\";\n}\n```\n\n\
-              # Other book\n\nEnd.",
+                 # Other book\n\nEnd.",
             ),
         ];
         let expected = expected.map(|(tokens, titles, text)| (tokens, titles.to_string(), text));

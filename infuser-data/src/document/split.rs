@@ -37,7 +37,8 @@ enum Level {
 impl Scale<'_> {
     /// A part of the text with its count.
     pub(super) fn atom(&self, range: Range<usize>) -> Atom {
-        Atom { tokens: (self.count)(shown(self.text, range.clone())), range }
+        let shown = shown(self.text, range.clone());
+        Atom { tokens: if shown.is_empty() { 0 } else { (self.count)(shown) }, range }
     }
 
     /// Appends a block as parts of at most `max` tokens. Returns how many characters are by
@@ -105,7 +106,8 @@ impl Scale<'_> {
 
     /// Halves a word until its parts are short enough.
     fn halve_text(&self, range: Range<usize>, parts: &mut Vec<Atom>) -> usize {
-        let (mut rest, mut left_out) = (vec![range], 0);
+        let word = self.text[range.clone()].trim_end();
+        let (mut rest, mut left_out) = (vec![range.start..range.start + word.len()], 0);
         while let Some(range) = rest.pop() {
             let atom = self.atom(range.clone());
             if atom.tokens <= self.max {
@@ -132,8 +134,7 @@ impl Scale<'_> {
 /// Groups parts that follow each other so that none of the groups has much more than `max` tokens,
 /// and all about the same number.
 pub(super) fn runs(parts: &[Atom], max: usize) -> Vec<Range<usize>> {
-    // Between two parts there is at least a line break.
-    let total = parts.iter().fold(0_usize, |sum, part| add(sum, part.tokens));
+    let total = parts.iter().map(|part| part.tokens).reduce(add).unwrap_or(0);
     let goal = total.div_ceil(total.div_ceil(max.max(1)).max(1));
     let (mut runs, mut start, mut size) = (Vec::new(), 0, 0);
     for (i, part) in parts.iter().enumerate() {
@@ -150,7 +151,7 @@ pub(super) fn runs(parts: &[Atom], max: usize) -> Vec<Range<usize>> {
 }
 
 /// What two parts are expected to have together: a token more for what joins them.
-pub(super) fn add(a: usize, b: usize) -> usize {
+fn add(a: usize, b: usize) -> usize {
     a.saturating_add(b).saturating_add(1)
 }
 
@@ -274,7 +275,7 @@ mod tests {
         assert_eq!(divided(text, Kind::Prose, 40).0, [text]);
         assert_eq!(divided(text, Kind::Prose, 26).0, ["One two. Three\nfour five.", "Six."]);
         assert_eq!(divided(text, Kind::Prose, 18).0, ["One two.", "Three\nfour five.", "Six."]);
-        assert_eq!(divided(text, Kind::Lines, 18).0, ["One two. Three", "four five.", "Six."]);
+        assert_eq!(divided(text, Kind::Lines, 18).0, ["One two. Three", "four five.\n\nSix."]);
         assert_eq!(divided("abcdefgh é", Kind::Prose, 4).0, ["abcd", "efgh", "é"]);
         let bytes = |text: &str| text.len();
         let (scale, mut parts) = (Scale { text: "aéb", count: &bytes, max: 1 }, Vec::new());
