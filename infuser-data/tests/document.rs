@@ -9,7 +9,10 @@ use lopdf::{
     dictionary,
 };
 
-use crate::shared::shared;
+use crate::{
+    shared::shared,
+    suite::parquet_file::{self, Column},
+};
 
 /// A PDF with a page for each text.
 fn pdf(pages: &[&str]) -> Vec<u8> {
@@ -223,6 +226,31 @@ fn a_pool_is_read_back_from_lines_gzip_and_a_list() {
         std::fs::write(&path, bytes).unwrap();
         assert_eq!(Pool::read(&path).unwrap().documents(), built.documents, "{name}");
     }
+}
+
+#[test]
+fn a_pool_is_read_from_parquet() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pool.jsonl");
+    let columns = |second: &str| {
+        [
+            Column::integers("doc_id", &[7, 8]),
+            Column::texts("content", &["First.", second]),
+            Column::texts("field", &["Math", ""]),
+            Column::lists("other", &[&["x"], &[]]),
+        ]
+    };
+    std::fs::write(&path, parquet_file::write(&columns("Second."))).unwrap();
+    let pool = Pool::read(&path).unwrap();
+    let found: Vec<_> = pool
+        .documents()
+        .iter()
+        .map(|d| (&d.doc_id[..], &d.content[..], d.field.as_deref()))
+        .collect();
+    assert_eq!(found, [("7", "First.", Some("Math")), ("8", "Second.", None)]);
+    std::fs::write(&path, parquet_file::write(&columns(""))).unwrap();
+    let message = Pool::read(&path).unwrap_err().to_string();
+    assert!(message.ends_with("record 2: `content` is missing, and so is `text`"), "{message}");
 }
 
 /// The chapters of the book, from its archive.

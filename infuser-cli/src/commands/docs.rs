@@ -86,7 +86,7 @@ fn table(report: &Report, estimated: bool) -> String {
     let notes = [(&report.skipped, "skipped"), (&report.incomplete, "read in part")];
     for (files, what) in notes {
         if !files.is_empty() {
-            line(files.len(), what);
+            let _ = writeln!(text, "{:>11}  {what}", grouped(files.len() as u128));
         }
         for SkippedFile { path, reason } in files {
             let _ = writeln!(text, "             {}: {reason}", path.display());

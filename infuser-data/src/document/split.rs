@@ -106,8 +106,8 @@ impl Scale<'_> {
 
     /// Halves a word until its parts are short enough.
     fn halve_text(&self, range: Range<usize>, parts: &mut Vec<Atom>) -> usize {
-        let word = self.text[range.clone()].trim_end();
-        let (mut rest, mut left_out) = (vec![range.start..range.start + word.len()], 0);
+        let word = range.start..range.start + self.text[range.clone()].trim_end().len();
+        let (mut rest, mut left_out) = (Vec::from([word]), 0);
         while let Some(range) = rest.pop() {
             let atom = self.atom(range.clone());
             if atom.tokens <= self.max {
