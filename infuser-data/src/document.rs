@@ -5,6 +5,7 @@ mod build;
 mod chunk;
 mod cursor;
 mod guard;
+mod html;
 mod markdown;
 mod pool;
 mod sources;

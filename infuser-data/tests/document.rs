@@ -155,8 +155,10 @@ fn what_cannot_be_read_is_named_and_the_rest_is_built() {
 #[test]
 fn deeply_nested_files_are_read_or_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let html = format!("<html>{}deep", "<div>".repeat(20_000));
+    let html = format!("<html>{}deep", "<div>".repeat(900));
     let wide = format!("<html>{}wide", "<i>".repeat(300_000));
+    let closed = "<div><p title='</div>'><!-- </div> -->".repeat(2000);
+    let closed = format!("<html>{closed}");
     let quotes = format!("{} deep", ">".repeat(20_000));
     let lists = "- ".repeat(20_000) + "deep";
     let arrays = format!("%PDF-1.5\n1 0 obj\n{}", "[".repeat(100_000));
@@ -165,6 +167,7 @@ fn deeply_nested_files_are_read_or_refused() {
         &[
             ("a.html", html.as_bytes()),
             ("b.html", wide.as_bytes()),
+            ("b2.html", closed.as_bytes()),
             ("c.md", quotes.as_bytes()),
             ("d.md", lists.as_bytes()),
             ("e.pdf", arrays.as_bytes()),
@@ -173,8 +176,12 @@ fn deeply_nested_files_are_read_or_refused() {
     let built = build(folder.path(), 1, 100_000);
     assert_eq!(contents(&built), ["deep", &quotes, &lists]);
     let found = skipped(&built);
-    assert_eq!(found.iter().map(|(name, _)| &name[..]).collect::<Vec<_>>(), ["b.html", "e.pdf"]);
+    assert_eq!(
+        found.iter().map(|(name, _)| &name[..]).collect::<Vec<_>>(),
+        ["b.html", "b2.html", "e.pdf"]
+    );
     assert!(found[0].1.contains("more than 200000 tags"), "{found:?}");
+    assert!(found[1].1.contains("nested deeper than 1000"), "{found:?}");
 }
 
 /// Any one byte of a PDF may be wrong; nothing worse than a reason comes of it.

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use htmd::HtmlToMarkdown;
 use lopdf::{LoadOptions, Object};
 
 use super::{
-    guard,
+    guard, html,
     markdown::{self, Section},
     sources::Source,
 };
@@ -14,10 +13,6 @@ use crate::files;
 
 /// The most bytes of one file.
 const MAX_BYTES: u64 = 256 << 20;
-/// The most bytes of an HTML file.
-const MAX_HTML: usize = 32 << 20;
-/// The most tags of an HTML file.
-const MAX_TAGS: usize = 200_000;
 /// The most bytes of text of a PDF, and of what one of its pages or streams unpacks to.
 const MAX_PDF_TEXT: usize = 64 << 20;
 const MAX_STREAM: usize = 16 << 20;
@@ -25,11 +20,6 @@ const MAX_STREAM: usize = 16 << 20;
 const PAGES: usize = 32;
 /// Stack for a decoder.
 const STACK: usize = 16 << 20;
-/// Stack for one level of nested HTML, with room to spare.
-const STACK_OF_TAG: usize = 4 << 10;
-/// What a page has besides its text.
-const NOT_TEXT: [&str; 7] = ["head", "script", "style", "noscript", "template", "svg", "iframe"];
-
 /// A text with its structure.
 #[derive(Debug)]
 pub(super) struct Text {
@@ -74,7 +64,7 @@ pub(super) fn read(source: &Source) -> Result<Text, String> {
         format!("not UTF-8 text: byte {} is where it breaks", error.valid_up_to())
     })?;
     let text = match form {
-        Form::Html => clean(&html_text(text)?),
+        Form::Html => clean(&html::markdown(text)?),
         _ => clean(text),
     };
     let sections = match form {
@@ -99,11 +89,11 @@ fn form(source: &Source, bytes: &[u8]) -> Result<Form, String> {
     let start = bytes.trim_ascii_start();
     let begins =
         |with: &[u8]| start.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
-    let html = begins(b"<!doctype html") || begins(b"<html");
+    let page = begins(b"<!doctype html") || begins(b"<html");
     match ending.as_str() {
         "md" | "markdown" | "mdown" | "mkd" | "mdx" => Ok(Form::Markdown),
         "html" | "htm" | "xhtml" => Ok(Form::Html),
-        _ if html => Ok(Form::Html),
+        _ if page => Ok(Form::Html),
         "txt" | "text" | "" => Ok(Form::Plain),
         _ if !source.found => Ok(Form::Plain),
         other => Err(format!("its ending .{other} is not that of Markdown, text, HTML or PDF")),
@@ -125,22 +115,6 @@ fn clean(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let keep = |letter: &char| !letter.is_control() || matches!(letter, '\n' | '\t');
     text.chars().filter(keep).collect()
-}
-
-fn html_text(html: &str) -> Result<String, String> {
-    if html.len() > MAX_HTML {
-        return Err(format!("HTML of more than {MAX_HTML} bytes, the most that is read"));
-    }
-    // The decoder calls itself for each level of the page. No page has more levels than tags.
-    let bytes = html.as_bytes();
-    let tags = bytes.windows(2).filter(|w| w[0] == b'<' && w[1].is_ascii_alphabetic()).count();
-    if tags > MAX_TAGS {
-        return Err(format!("HTML of more than {MAX_TAGS} tags, the most that is read"));
-    }
-    guard::run(STACK + tags * STACK_OF_TAG, || {
-        let converter = HtmlToMarkdown::builder().skip_tags(NOT_TEXT.to_vec()).build();
-        converter.convert(html).map_err(|error| format!("not HTML that can be read: {error}"))
-    })
 }
 
 /// The text, and what of it is missing.
