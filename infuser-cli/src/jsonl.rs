@@ -11,7 +11,7 @@ use infuser_model::ModelConfig;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::failure::Failure;
+use crate::{encoder::Encoder, failure::Failure};
 
 /// One line of input.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,9 +21,17 @@ pub(crate) struct Sequence {
     pub(crate) tokens: Vec<u32>,
 }
 
-/// Reads `{"id", "tokens"}` lines and checks every token against the model.
-pub(crate) fn read_sequences(path: &Path, config: &ModelConfig) -> Result<Vec<Sequence>, Failure> {
-    read(path, |fields| check(parse(fields)?, config))
+/// Reads lines with an `id` and `tokens`, `text` or `messages`, and checks every token against the
+/// model.
+pub(crate) fn read_sequences(
+    path: &Path,
+    config: &ModelConfig,
+    encoder: &Encoder,
+) -> Result<Vec<Sequence>, Failure> {
+    read(path, |mut fields| {
+        let id = fields.remove("id").ok_or("`id` is missing; give each line a string or number")?;
+        check(Sequence { id, tokens: encoder.tokens(&mut fields)? }, config)
+    })
 }
 
 /// Reads a file (`-` for standard input) of one JSON object a line, each through `parse`, whose
@@ -62,23 +70,6 @@ fn object(line: &[u8]) -> Result<Map<String, Value>, String> {
         Value::Object(fields) => Ok(fields),
         _ => Err("expected an object like {\"id\": \"a\", …}".into()),
     }
-}
-
-fn parse(mut fields: Map<String, Value>) -> Result<Sequence, String> {
-    let id = fields.remove("id").ok_or("`id` is missing; give each line a string or number")?;
-    if fields.contains_key("text") && !fields.contains_key("tokens") {
-        return Err("text is not supported yet; give `tokens`, a list of token ids".into());
-    }
-    let tokens = fields.remove("tokens").ok_or("`tokens` is missing; give a list of token ids")?;
-    let Value::Array(list) = tokens else {
-        return Err("`tokens` is not a list of token ids".into());
-    };
-    let token = |value: &Value| {
-        let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
-        id.ok_or_else(|| format!("`tokens` holds {value}, expected token ids"))
-    };
-    let tokens = list.iter().map(token).collect::<Result<_, _>>()?;
-    Ok(Sequence { id, tokens })
 }
 
 fn check(sequence: Sequence, config: &ModelConfig) -> Result<Sequence, String> {

@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod chat;
+pub mod document;
 mod error;
 pub mod files;
 mod json;
