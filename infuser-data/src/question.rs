@@ -60,7 +60,7 @@ pub enum Invalid {
     /// A choice is blank.
     #[error("a choice is blank")]
     BlankChoice,
-    /// Two choices read alike but for case and spaces.
+    /// Two choices are the same but for spaces. Case is kept apart: "Bb" and "BB" are two genotypes.
     #[error("two choices are the same")]
     DuplicateChoices,
     /// The answer is not one of the choices.
@@ -89,9 +89,10 @@ impl Question {
         if choices.iter().any(|choice| choice.trim().is_empty()) {
             return Err(Invalid::BlankChoice);
         }
-        let mut plain: Vec<String> = choices.iter().map(|choice| plain(choice)).collect();
-        plain.sort_unstable();
-        if plain.windows(2).any(|pair| pair[0] == pair[1]) {
+        let spaced = |choice: &&str| choice.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut texts: Vec<String> = choices.iter().map(spaced).collect();
+        texts.sort_unstable();
+        if texts.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(Invalid::DuplicateChoices);
         }
         if correct >= choices.len() {
@@ -132,7 +133,7 @@ pub fn letter(index: usize) -> char {
     char::from(b'A' + (index % MAX_CHOICES) as u8)
 }
 
-/// Lower case, runs of white space as one space: how two choices are compared.
+/// Lower case, runs of white space as one space: how an answer is compared with a choice.
 pub fn plain(text: &str) -> String {
     text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,7 +1,7 @@
 //! Text to token ids and back, with a `tokenizer.json`.
 //!
 //! There are two ways in. [`Tokenizer::encode_text`] is for what comes from outside: a control token's
-//! name in it ("<|im_end|>", "<think>") is text like any other and becomes ordinary tokens.
+//! name in it (`<|im_end|>`, `<think>`) is text like any other and becomes ordinary tokens.
 //! [`Tokenizer::encode_markup`] is for what the project itself wrote, such as a rendered chat
 //! template: there the names are the tokens.
 

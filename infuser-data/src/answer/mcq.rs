@@ -76,6 +76,10 @@ impl<'a> Choices<'a> {
         if self.texts().iter().all(|choice| choice.is_empty()) {
             return None;
         }
+        // "BB" and "Bb" may both be choices.
+        if let Some(index) = (0..self.len).find(|i| (self.text)(*i).trim() == text) {
+            return (!self.texts()[index].is_empty()).then_some(index);
+        }
         let text = plain(text);
         let mut same = (0..self.len).filter(|i| same(&self.texts()[*i], &text));
         same.next().filter(|_| same.next().is_none())

@@ -129,10 +129,11 @@ impl<'a> Answers<'a> {
         if let Some(column) = text
             && let Some(text) = optional_text(row, column)?.filter(|text| !text.trim().is_empty())
         {
+            let exact = choices.iter().position(|choice| choice.trim() == text.trim());
             let text = plain(&text);
             let mut same = (0..choices.len()).filter(|i| plain(&choices[*i]) == text);
-            // Of choices that read alike, one that another rule names.
-            let found = same.clone().find(|i| ways.contains(i)).or_else(|| same.next());
+            // Of choices that read alike, one that another rule names, else one in the same case.
+            let found = same.clone().find(|i| ways.contains(i)).or(exact).or_else(|| same.next());
             ways.push(found.unwrap_or(usize::MAX));
         }
         if *first {

@@ -258,8 +258,10 @@ fn text_here(text: &str, at: usize, choices: &Choices<'_>) -> Option<usize> {
         !choice.is_empty() && starts_with(&text[at..], choice)
     };
     let best = (0..texts.len()).filter(fits).max_by_key(|i| texts[*i].len())?;
-    // Of two choices that read alike here none is meant more than the other; the first is as good.
-    (0..=best).find(|i| texts[*i].len() == texts[best].len() && fits(i))
+    // Of choices that read alike but for case, the one that stands here as it is, else the first.
+    let alike = |i: &usize| texts[*i].len() == texts[best].len() && fits(i);
+    let exact = |i: &usize| text[at..].starts_with((choices.text)(*i).trim());
+    (0..=best).filter(alike).find(exact).or_else(|| (0..=best).find(alike))
 }
 
 /// Whether `text` starts with `words` (in lower case, single spaces), ending at the end of a word.

@@ -246,6 +246,10 @@ fn choices_that_look_like_letters_or_words() {
             ("The answer is I.", "I", "I at an end"),
         ],
     );
+    let genes = ["bb", "BB", "Bb"];
+    for (output, letter) in [("The answer is BB", "B"), ("The answer is Bb.", "C"), ("bb", "A")] {
+        assert_eq!(decided(output, &genes), letter, "{output:?}");
+    }
     assert_eq!(decided("The answer is U.", &[&["x"; 20][..], &["U"]].concat()), "U");
     assert_eq!(decided("alpha", &["alpha", "beta"]), "A");
     assert_eq!(decided("B", &["only"]), "-");
