@@ -100,8 +100,8 @@ static BRINGS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     let texts = format!("(?:{TEXTS}|{PICTURES}|quotation|data)s?");
     patterns(&[
         format!(r#"\bfollowing (?:\w+ )?{texts}\b[^.?!:\n"“]{{0,80}}(?::|\n|["“])"#),
-        format!(r#"\b{texts} below\b[.,]? ?(?::|\n|["“])"#),
-        format!(r#"\b{texts}: ?["“\n]"#),
+        format!(r#"\b{texts} below\b[.,]?\s*(?::|\n|["“])"#),
+        format!(r#"\b{texts}:\s*(?:\n|["“])"#),
         r"\b(?:figure|table|diagram) \d+(?:\.\d+)*:".to_string(),
     ])
 });
