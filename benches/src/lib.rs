@@ -1,4 +1,5 @@
-//! What the benchmarks share: the machine's own rates, and the model that is timed.
+//! What the benchmarks share: the machine's own rates, the model that is timed, answers to grade.
 
+pub mod answers;
 pub mod machine;
 pub mod model;

@@ -1,12 +1,18 @@
 //! The command line, exactly as typed.
 
+mod docs;
+mod grade;
 mod sets;
+mod tokenize;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use docs::DocsBuild;
+pub(crate) use grade::Grade;
 pub(crate) use sets::{Docs, DocsCheck, Sets, SetsImport, SetsShow};
+pub(crate) use tokenize::Tokenize;
 
 /// Language models that improve themselves: the parts that exist so far.
 ///
@@ -29,24 +35,37 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Compute the log-probability of every token of given sequences.
     #[command(
-        after_help = "Input, one object a line:  {\"id\": \"a\", \"tokens\": [1, 403, 407]}\n\
+        after_help = "Input, one object a line:  {\"id\": \"a\", \"text\": \"Once upon a time\"}\n\
+        or in place of `text`:     \"tokens\": [1, 403, 407], or \"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]\n\
         Output, one a line:        {\"id\": \"a\", \"logprobs\": […], \"entropy\": […], \"sum\": …, \"mean\": …}\n\
         Entry i belongs to tokens[i+1], given tokens[..=i]."
     )]
     Logprobs(Logprobs),
     /// Continue prompts.
     #[command(
-        after_help = "Input, one object a line:  {\"id\": \"a\", \"tokens\": [1, 403, 407]}\n\
+        after_help = "Input, one object a line:  {\"id\": \"a\", \"text\": \"Once upon a time\"}\n\
+        or in place of `text`:     \"tokens\": [1, 403, 407], or \"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]\n\
         Output, one line a sample: {\"id\": \"a\", \"sample\": 0, \"tokens\": […], \"logprobs\": […], \
-        \"finish_reason\": \"stop\"}"
+        \"finish_reason\": \"stop\", \"text\": …}"
     )]
     Generate(Generate),
+    /// Turn text into token ids, or ids into text.
+    #[command(
+        after_help = "Input, one object a line:  {\"id\": \"a\", \"text\": \"Hello\"}, or \"messages\" in place of `text`\n\
+        Output, one a line:        {\"id\": \"a\", \"tokens\": […], \"count\": 1}\n\
+        With --decode the input is {\"id\": \"a\", \"tokens\": […]} and the output {\"id\": \"a\", \"text\": …}.\n\
+        Names of control tokens in a text are text; only a chat template makes control tokens."
+    )]
+    Tokenize(Tokenize),
     /// Bring in question sets and say what they hold.
     #[command(subcommand)]
     Sets(Sets),
     /// Work on the documents that questions are written from.
     #[command(subcommand)]
     Docs(Docs),
+    /// Grade answers against references.
+    #[command(after_help = grade::FORM)]
+    Grade(Grade),
     /// Say what this machine offers, and what is missing for a GPU.
     Doctor(Doctor),
 }
@@ -73,6 +92,9 @@ pub(crate) struct Logprobs {
     /// Where results go; standard output if left out.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Take each `text` as what a user says, in the model's chat template.
+    #[arg(long)]
+    pub(crate) chat: bool,
     /// Log-probabilities are those of sampling at this temperature.
     #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) temperature: f32,
@@ -93,6 +115,9 @@ pub(crate) struct Generate {
     /// Where results go; standard output if left out.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Take each `text` as what a user says, in the model's chat template.
+    #[arg(long)]
+    pub(crate) chat: bool,
     /// New tokens of one sample, at most.
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) max_tokens: usize,

@@ -1,8 +1,11 @@
 //! One module a command: plan in, parts built in order, one library call, report.
 
+pub(crate) mod docs;
 pub(crate) mod docs_check;
 pub(crate) mod doctor;
 pub(crate) mod generate;
+pub(crate) mod grade;
 pub(crate) mod inspect;
 pub(crate) mod logprobs;
 pub(crate) mod sets;
+pub(crate) mod tokenize;

@@ -9,9 +9,9 @@ use std::{
 
 use infuser_model::ModelConfig;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::failure::Failure;
+use crate::{encoder::Encoder, failure::Failure};
 
 /// One line of input.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +21,25 @@ pub(crate) struct Sequence {
     pub(crate) tokens: Vec<u32>,
 }
 
-/// Reads `{"id", "tokens"}` lines and checks every token against the model.
-pub(crate) fn read_sequences(path: &Path, config: &ModelConfig) -> Result<Vec<Sequence>, Failure> {
+/// Reads lines with an `id` and `tokens`, `text` or `messages`, and checks every token against the
+/// model.
+pub(crate) fn read_sequences(
+    path: &Path,
+    config: &ModelConfig,
+    encoder: &Encoder,
+) -> Result<Vec<Sequence>, Failure> {
+    read(path, |mut fields| {
+        let id = fields.remove("id").ok_or("`id` is missing; give each line a string or number")?;
+        check(Sequence { id, tokens: encoder.tokens(&mut fields)? }, config)
+    })
+}
+
+/// Reads a file (`-` for standard input) of one JSON object a line, each through `parse`, whose
+/// complaints are given the place. Blank lines are passed over; no lines at all are an error.
+pub(crate) fn read<T>(
+    path: &Path,
+    parse: impl Fn(Map<String, Value>) -> Result<T, String>,
+) -> Result<Vec<T>, Failure> {
     let name =
         if path == Path::new("-") { "standard input".into() } else { path.display().to_string() };
     let bytes = if path == Path::new("-") {
@@ -33,41 +50,26 @@ pub(crate) fn read_sequences(path: &Path, config: &ModelConfig) -> Result<Vec<Se
     };
     let bytes =
         bytes.map_err(|error| Failure::bad_input(format!("cannot read {name}: {error}")))?;
-    let mut sequences = Vec::new();
+    let mut records = Vec::new();
     for (i, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let sequence = parse(line).and_then(|sequence| check(sequence, config));
         let place = |problem| Failure::bad_input(format!("{name}, line {}: {problem}", i + 1));
-        sequences.push(sequence.map_err(place)?);
+        records.push(object(line).and_then(&parse).map_err(place)?);
     }
-    if sequences.is_empty() {
+    if records.is_empty() {
         return Err(Failure::bad_input(format!("{name} has no lines to work on")));
     }
-    Ok(sequences)
+    Ok(records)
 }
 
-fn parse(line: &[u8]) -> Result<Sequence, String> {
+fn object(line: &[u8]) -> Result<Map<String, Value>, String> {
     let text = std::str::from_utf8(line).map_err(|_| "not UTF-8 text".to_string())?;
-    let value: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
-    let Value::Object(mut fields) = value else {
-        return Err("expected an object like {\"id\": \"a\", \"tokens\": [1, 2]}".into());
-    };
-    let id = fields.remove("id").ok_or("`id` is missing; give each line a string or number")?;
-    if fields.contains_key("text") && !fields.contains_key("tokens") {
-        return Err("text is not supported yet; give `tokens`, a list of token ids".into());
+    match serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))? {
+        Value::Object(fields) => Ok(fields),
+        _ => Err("expected an object like {\"id\": \"a\", …}".into()),
     }
-    let tokens = fields.remove("tokens").ok_or("`tokens` is missing; give a list of token ids")?;
-    let Value::Array(list) = tokens else {
-        return Err("`tokens` is not a list of token ids".into());
-    };
-    let token = |value: &Value| {
-        let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
-        id.ok_or_else(|| format!("`tokens` holds {value}, expected token ids"))
-    };
-    let tokens = list.iter().map(token).collect::<Result<_, _>>()?;
-    Ok(Sequence { id, tokens })
 }
 
 fn check(sequence: Sequence, config: &ModelConfig) -> Result<Sequence, String> {

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod encoder;
 mod failure;
 mod jsonl;
 mod report;
@@ -31,8 +32,11 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Logprobs(args) => commands::logprobs::run(args),
         Command::Generate(args) => commands::generate::run(args),
+        Command::Tokenize(args) => commands::tokenize::run(args),
         Command::Sets(command) => commands::sets::run(command),
+        Command::Docs(Docs::Build(args)) => commands::docs::build(args),
         Command::Docs(Docs::Check(args)) => commands::docs_check::run(args),
+        Command::Grade(args) => commands::grade::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
     })
 }

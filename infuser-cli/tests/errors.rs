@@ -24,7 +24,7 @@ fn bad_lines_are_named() {
         (b"\xff\xfe", "not UTF-8"),
         (b"[1, 2]", "expected an object"),
         (b"{\"tokens\": [1]}", "`id` is missing"),
-        (b"{\"id\": 1}", "`tokens` is missing"),
+        (b"{\"id\": 1}", "and `tokens` (a list of token ids) is missing"),
         (b"{\"id\": 1, \"text\": \"hi\"}", "give `tokens`"),
         (b"{\"id\": 1, \"tokens\": 5}", "not a list"),
         (b"{\"id\": 1, \"tokens\": []}", "is empty"),

@@ -2,9 +2,15 @@
 //!
 //! - `results`: numbers and tokens against PyTorch, on the model crate's fixtures
 //! - `errors`: bad input gives one clear line and exit code 2, and leaves nothing behind
+//! - `grade`: answers are graded line by line
+//! - `docs`: a pool from files
+//! - `text`: texts and conversations in place of tokens
 //! - `sets`: question sets come in, are shown, and are looked for in a pool
 
+mod docs;
 mod errors;
+mod grade;
 mod program;
 mod results;
 mod sets;
+mod text;

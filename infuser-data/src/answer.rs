@@ -3,7 +3,21 @@
 
 mod find;
 pub mod math;
+pub mod mcq;
 pub mod numeric;
+pub mod text;
+
+use crate::question::{Answer, Form, Question};
+
+/// Grades what was submitted for a question, by the grader that its answer calls for.
+pub fn grade(question: &Question, submission: Submission<'_>) -> Grade {
+    match question.answer() {
+        Answer::Choice { choices, correct } => mcq::grade(submission, choices, *correct),
+        Answer::Open { reference, form: Form::Math } => math::grade(submission, reference),
+        Answer::Open { reference, form: Form::Numeric } => numeric::grade(submission, reference),
+        Answer::Open { reference, form: Form::Text } => text::grade(submission, reference),
+    }
+}
 
 /// What a grader found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,4 +86,21 @@ pub enum Submission<'a> {
     Response(&'a str),
     /// An answer that was already taken out of one.
     Prediction(&'a str),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_form_has_its_grader() {
+        let open = |reference, form| Question::open("What?", reference, form).unwrap();
+        let choice = Question::choice("Which?", &["2", "1/2"], 1).unwrap();
+        let response = Submission::Response("The answer is 0.5.");
+        assert_eq!(grade(&choice, response).verdict, Verdict::Unparsable(Reason::NoAnswer));
+        assert_eq!(grade(&open("1/2", Form::Math), response).verdict, Verdict::Correct);
+        assert_eq!(grade(&open("50 %", Form::Numeric), response).verdict, Verdict::Correct);
+        assert_eq!(grade(&open("1/2", Form::Text), response).verdict, Verdict::Wrong);
+        assert_eq!(grade(&choice, Submission::Response("(B)")).verdict, Verdict::Correct);
+    }
 }

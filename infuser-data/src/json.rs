@@ -53,6 +53,48 @@ pub(crate) fn plain_number(number: &Number) -> String {
     }
 }
 
+/// A value as Python's `json.dumps` writes it with `ensure_ascii=False`, indented by that many spaces if any.
+pub(crate) fn python(value: &Value, indent: Option<usize>) -> String {
+    let mut out = String::new();
+    write_python(value, indent, 0, &mut out);
+    out
+}
+
+fn write_python(value: &Value, indent: Option<usize>, level: usize, out: &mut String) {
+    let line = |level: usize, out: &mut String| {
+        if let Some(indent) = indent {
+            out.push('\n');
+            out.extend(std::iter::repeat_n(' ', indent * level));
+        }
+    };
+    let between = if indent.is_some() { "," } else { ", " };
+    match value {
+        Value::Array(items) if !items.is_empty() => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                out.push_str(if i > 0 { between } else { "" });
+                line(level + 1, out);
+                write_python(item, indent, level + 1, out);
+            }
+            line(level, out);
+            out.push(']');
+        }
+        Value::Object(fields) if !fields.is_empty() => {
+            out.push('{');
+            for (i, (name, value)) in fields.iter().enumerate() {
+                out.push_str(if i > 0 { between } else { "" });
+                line(level + 1, out);
+                out.push_str(&Value::from(name.as_str()).to_string());
+                out.push_str(": ");
+                write_python(value, indent, level + 1, out);
+            }
+            line(level, out);
+            out.push('}');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}
+
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {

@@ -5,6 +5,8 @@
 //! in time and memory, and say why they refuse.
 
 pub mod answer;
+pub mod chat;
+pub mod document;
 mod error;
 pub mod files;
 mod json;
@@ -12,5 +14,6 @@ pub mod order;
 pub mod overlap;
 pub mod question;
 pub mod suite;
+pub mod tokenizer;
 
 pub use error::{Error, Result};

@@ -12,7 +12,7 @@ mod mapping;
 mod nearest;
 mod parquet;
 mod record;
-mod table;
+pub(crate) mod table;
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -8,5 +8,5 @@
 mod formats;
 mod hostile;
 mod layouts;
-mod parquet_file;
+pub(crate) mod parquet_file;
 mod sets;

@@ -55,6 +55,13 @@ pub(crate) struct SetsShow {
 /// `infuser docs`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Docs {
+    /// Divide files into a pool of documents.
+    #[command(after_help = "Files that cannot be read are named and skipped.\n\
+        Output, one line a document: {\"doc_id\": \"book/a.md#0\", \"original_doc_idx\": 0, \
+        \"chunk_idx\": 0, \"content\": \"…\", \"title_path\": \"Book > Chapter\", \
+        \"source_pdf\": \"book/a.md\", \"token_count\": 412}\n\
+        Example: infuser docs build book/ --tokenizer models/Qwen3-0.6B --out pool.jsonl")]
+    Build(super::DocsBuild),
     /// Look for the questions of an evaluation set in a training pool.
     #[command(
         after_help = "The pool is a JSON list or an object a line, with `content`, `text` or `question`.\n\

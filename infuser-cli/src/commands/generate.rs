@@ -1,5 +1,6 @@
 //! `infuser generate`.
 
+use infuser_data::tokenizer::Controls;
 use infuser_kernels::Device;
 use infuser_model::{
     ModelConfig, checkpoint,
@@ -10,6 +11,7 @@ use serde_json::Value;
 
 use crate::{
     args::Generate,
+    encoder::Encoder,
     failure::Failure,
     jsonl::{Output, read_sequences},
     report::progress,
@@ -22,11 +24,16 @@ struct Line<'a> {
     tokens: &'a [u32],
     logprobs: &'a [f32],
     finish_reason: &'static str,
+    /// If the model has a tokenizer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
 }
 
 pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
-    let options = options(args, &ModelConfig::read(&args.model)?)?;
-    let sequences = read_sequences(&args.input, &ModelConfig::read(&args.model)?)?;
+    let config = ModelConfig::read(&args.model)?;
+    let options = options(args, &config)?;
+    let encoder = Encoder::open(&args.model, args.chat)?;
+    let sequences = read_sequences(&args.input, &config, &encoder)?;
     let model = checkpoint::load(&args.model, Device::Cpu)?;
     let mut output = Output::open(args.output.as_deref())?;
     let (ids, prompts): (Vec<Value>, Vec<Vec<u32>>) =
@@ -34,12 +41,16 @@ pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
     let bar = progress(prompts.len() * options.samples, "samples");
     generate(&model, &prompts, &options, |sample| {
         bar.inc(1);
+        // A model's vocabulary may be padded beyond its tokenizer's: such tokens have no text.
+        let text =
+            encoder.tokenizer().and_then(|text| text.decode(&sample.tokens, Controls::Hide).ok());
         output.line(&Line {
             id: &ids[sample.prompt],
             sample: sample.sample,
             tokens: &sample.tokens,
             logprobs: &sample.logprobs,
             finish_reason: sample.finish_reason.name(),
+            text,
         })
     })?;
     bar.finish_and_clear();

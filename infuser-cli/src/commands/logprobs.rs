@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     args::Logprobs,
+    encoder::Encoder,
     failure::Failure,
     jsonl::{Output, Sequence, read_sequences},
     report::progress,
@@ -27,7 +28,9 @@ pub(crate) fn run(args: &Logprobs) -> Result<(), Failure> {
         let problem = format!("--temperature {} must be above 0", args.temperature);
         return Err(Failure::bad_input(problem));
     }
-    let sequences = read_sequences(&args.input, &ModelConfig::read(&args.model)?)?;
+    let config = ModelConfig::read(&args.model)?;
+    let encoder = Encoder::open(&args.model, args.chat)?;
+    let sequences = read_sequences(&args.input, &config, &encoder)?;
     let model = checkpoint::load(&args.model, Device::Cpu)?;
     let mut output = Output::open(args.output.as_deref())?;
     let mut workspace = model.workspace(Keep::Nothing)?;

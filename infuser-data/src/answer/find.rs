@@ -1,8 +1,17 @@
 //! Finding the final answer in a model's output: boxes, phrases, formulas, numbers. One pass each,
 //! no backtracking.
 
+use memchr::{memchr_iter, memrchr_iter};
+
 /// Bytes of an output that are read: what stands last counts.
 const MAX_RESPONSE: usize = 1 << 20;
+
+/// Ends the reasoning.
+const THINK: &[u8] = b"</think>";
+
+/// Stand between turns in the templates of the usual models.
+const TURNS: [&[u8]; 5] =
+    [b"<|im_start|>", b"<|im_end|>", b"<|endoftext|>", b"<|eot_id|>", b"</s>"];
 
 /// What a model said last, without its reasoning and without turns it made up.
 pub(super) fn final_part(response: &str) -> &str {
@@ -11,17 +20,16 @@ pub(super) fn final_part(response: &str) -> &str {
         start += 1;
     }
     let mut text = &response[start..];
-    if let Some(at) = text.rfind("</think>") {
-        text = &text[at + "</think>".len()..];
+    let bytes = text.as_bytes();
+    if let Some(at) = memrchr_iter(b'<', bytes).find(|at| bytes[*at..].starts_with(THINK)) {
+        text = &text[at + THINK.len()..];
     }
-    const TURNS: [&str; 5] = ["<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "</s>"];
+    let text = text.trim_start();
+    let bytes = text.as_bytes();
+    let is_turn = |at: &usize| TURNS.iter().any(|turn| bytes[*at..].starts_with(turn));
     // A marker at the very start opens this turn; a later one ends it.
-    let end = TURNS
-        .iter()
-        .filter_map(|turn| text.find(turn))
-        .filter(|at| !text[..*at].trim().is_empty())
-        .min();
-    text[..end.unwrap_or(text.len())].trim()
+    let end = memchr_iter(b'<', bytes).filter(|at| *at > 0).find(is_turn);
+    text[..end.unwrap_or(text.len())].trim_end()
 }
 
 /// A box and where it stands.

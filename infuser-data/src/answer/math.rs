@@ -317,7 +317,7 @@ fn last_value(text: &str) -> Option<String> {
 
 /// The formula or number that starts first.
 fn first_value(text: &str) -> Option<String> {
-    let formula = formulas(text).into_iter().find(|span| {
+    let formula = formulas(text).into_iter().take(64).find(|span| {
         let inside = &text[span.start..span.end];
         inside.len() <= MAX_ANSWER && !readings(inside).is_empty()
     });

@@ -31,18 +31,18 @@ pub(super) struct Shape<'a> {
 
 /// Records and the names they use.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// Every name that a record uses, in order of appearance.
-    pub(super) columns: Vec<String>,
-    pub(super) rows: Vec<Row>,
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Vec<Row>,
 }
 
 /// One record.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// Counted from 1; for JSON lines the line.
-    pub(super) number: usize,
-    pub(super) fields: Map<String, Value>,
+    pub(crate) number: usize,
+    pub(crate) fields: Map<String, Value>,
 }
 
 impl Row {
@@ -71,6 +71,20 @@ pub(super) fn read(path: &Path, shape: &Shape<'_>, wanted: &[&str]) -> Result<Ta
         return read_csv(path, text, shape.header);
     }
     Ok(Table::of(read_json(path, text, shape.records)?))
+}
+
+/// Reads all records of a JSON list, JSON lines or Parquet; of the latter only the `wanted` columns.
+pub(crate) fn read_objects(path: &Path, wanted: &[&str]) -> Result<Table> {
+    let bytes = files::read(path)?;
+    match format_of(&bytes) {
+        Format::Parquet => parquet::read(path, bytes, wanted),
+        Format::Json => {
+            let text = files::text(path, bytes)?;
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            Ok(Table::of(read_json(path, text, None)?))
+        }
+        Format::Csv => Err(Error::file(path, "expected a JSON list, JSON lines or Parquet")),
+    }
 }
 
 fn format_of(bytes: &[u8]) -> Format {

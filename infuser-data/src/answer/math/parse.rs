@@ -12,6 +12,11 @@ use super::{
 const MAX_DEPTH: usize = 48;
 /// More tokens are no answer.
 const MAX_TOKENS: usize = 1500;
+/// More marks behind a factor (`!`, `%`, `^…`) are no answer; each is a level of nesting.
+const MAX_MARKS: usize = 16;
+/// Factors that are read for each token, at most. A bracket that is not what it was taken for is read
+/// again; nested ones would be read again and again, each twice as often as the one around it.
+const STEPS: usize = 8;
 
 /// Reads a whole answer; `None` if it is not one.
 pub(super) fn parse(text: &str, reading: Reading) -> Option<Expr> {
@@ -20,7 +25,8 @@ pub(super) fn parse(text: &str, reading: Reading) -> Option<Expr> {
         return None;
     }
     let both = tokens.iter().any(|lexed| matches!(lexed.token, Token::Op('±' | '∓')));
-    let mut parser = Parser { tokens, at: 0, depth: 0, bars: 0, minus: reading.minus };
+    let steps = STEPS * tokens.len();
+    let mut parser = Parser { tokens, at: 0, depth: 0, steps, bars: 0, minus: reading.minus };
     let expr = collect::answers(&mut parser)?;
     if parser.at < parser.tokens.len() {
         return None;
@@ -37,6 +43,8 @@ pub(super) struct Parser {
     tokens: Vec<Lexed>,
     at: usize,
     depth: usize,
+    /// Factors that may still be read.
+    steps: usize,
     /// Open `|`.
     pub(super) bars: usize,
     /// What `±` stands for this time.
@@ -224,7 +232,7 @@ impl Parser {
     /// A factor with what stands behind and above it.
     fn power(&mut self) -> Option<Expr> {
         let mut base = self.primary()?;
-        loop {
+        for _ in 0..MAX_MARKS {
             if self.op('!') {
                 base = Expr::Factorial(base.into());
             } else if self.op('%') {
@@ -241,6 +249,7 @@ impl Parser {
                 return Some(base);
             }
         }
+        None
     }
 
     fn raised(&mut self, base: Expr) -> Option<Expr> {
@@ -324,6 +333,7 @@ impl Parser {
 
     fn primary(&mut self) -> Option<Expr> {
         let token = self.peek()?.clone();
+        self.steps = self.steps.checked_sub(1)?;
         self.at += 1;
         match token {
             Token::Number(number, digits) => self.number(number, &digits),

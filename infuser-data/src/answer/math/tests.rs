@@ -234,6 +234,25 @@ fn expression() -> impl Strategy<Value = (String, String)> {
     })
 }
 
+/// Found by fuzzing: nesting that was read, or evaluated, twice a level. None of them may hang.
+#[test]
+fn nesting_does_not_double_the_work() {
+    let deep = [
+        "f(".repeat(60),
+        format!("{}x{}", "f(".repeat(40), ")".repeat(40)),
+        format!("3{}", "!".repeat(1000)),
+        format!("x{}", "!".repeat(15)),
+        format!("{}x{}", "\\binom{".repeat(20), "}{x}".repeat(20)),
+        "$a$ is or ".repeat(9000),
+    ];
+    for text in &deep {
+        for submission in [Submission::Response(text), Submission::Prediction(text)] {
+            assert_ne!(grade(submission, "7").verdict, Verdict::Correct, "{text:.40}");
+            grade(submission, text);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn total_on_any_text(answer in any::<String>(), reference in any::<String>()) {

@@ -12,6 +12,10 @@ use super::{
 /// mostly meant there; at the last one all symbols are negative.
 pub(super) const POINTS: usize = 4;
 
+/// Steps of one evaluation, at most. A name whose arguments are looked at twice doubles the work with
+/// every level of nesting.
+const STEPS: usize = 4000;
+
 /// A value at one point.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Value {
@@ -143,22 +147,32 @@ pub(super) struct Evaluator<'a> {
     symbols: bool,
     opaque: bool,
     complex: bool,
+    /// Work that may still be done, in steps of about one multiplication.
+    steps: usize,
     /// Names that a sum or an integral binds: what they are called does not matter.
     bound: Vec<&'a str>,
 }
 
 /// The value of a scalar at a point below [`POINTS`]; `None` for anything else.
 pub(super) fn evaluate(expr: &Expr, point: usize) -> Option<Evaluated> {
-    let mut evaluator =
-        Evaluator { point, symbols: false, opaque: false, complex: false, bound: Vec::new() };
-    let value = evaluator.value(expr, false)?;
-    let Evaluator { symbols, opaque, complex, .. } = evaluator;
+    let mut evaluator = Evaluator {
+        point,
+        symbols: false,
+        opaque: false,
+        complex: false,
+        steps: STEPS,
+        bound: Vec::new(),
+    };
+    let value = evaluator.value(expr, false);
+    let Evaluator { symbols, opaque, complex, steps, .. } = evaluator;
+    let value = if steps == 0 { Value::UNKNOWN } else { value? };
     Some(Evaluated { value, symbols, opaque, complex })
 }
 
 impl<'a> Evaluator<'a> {
     /// `angle`: whether a degree is a part of a circle here, rather than a unit.
     fn value(&mut self, expr: &'a Expr, angle: bool) -> Option<Value> {
+        self.spend(1)?;
         Some(match expr {
             Expr::Number(number) => Value {
                 ratio: number.ratio,
@@ -220,6 +234,12 @@ impl<'a> Evaluator<'a> {
             }
             _ => return None,
         })
+    }
+
+    /// `None` once all steps are spent.
+    fn spend(&mut self, steps: usize) -> Option<()> {
+        self.steps = self.steps.saturating_sub(steps);
+        (self.steps > 0).then_some(())
     }
 
     /// Notes where a real number became a complex one.
@@ -339,9 +359,11 @@ impl<'a> Evaluator<'a> {
     fn factorial(&mut self, inner: &'a Expr) -> Option<Value> {
         let value = self.value(inner, false)?;
         match value.int() {
-            Some(n @ 0..=1000) => Some(
-                (1..=n).fold(Value::of(Ratio::int(1)), |all, k| all.mul(Value::of(Ratio::int(k)))),
-            ),
+            Some(n @ 0..=1000) => {
+                self.spend(n as usize)?;
+                let one = Value::of(Ratio::int(1));
+                Some((1..=n).fold(one, |all, k| all.mul(Value::of(Ratio::int(k)))))
+            }
             Some(_) => Some(Value::UNKNOWN),
             None => self.unknown("!", std::slice::from_ref(inner)),
         }
@@ -356,6 +378,7 @@ impl<'a> Evaluator<'a> {
         };
         match below {
             Some(k @ 0..=400) => {
+                self.spend(2 * k as usize)?;
                 let mut value = Value::of(Ratio::int(1));
                 for j in 0..k {
                     let factor = top.add(Value::of(Ratio::int(-j)));

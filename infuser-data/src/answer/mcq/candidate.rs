@@ -1,0 +1,436 @@
+//! What stands behind an announcement: a letter, a choice's text, a list, or nothing.
+
+use super::{Choices, Reading};
+
+/// Whether an announcement must be linked to the answer by "is", ":" or "=".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link {
+    /// It must.
+    Needed,
+    /// It must, or a capital letter follows at once: "answer (B)".
+    Loose,
+    /// It need not: "I choose B".
+    None,
+}
+
+/// Bytes between an announcement and its answer, at most.
+const REACH: usize = 160;
+
+/// Bytes of a box that are read.
+const MAX_BOX: usize = 4000;
+
+/// Words that may stand between an announcement and its answer.
+const FILLERS: [&str; 59] = [
+    "above",
+    "among",
+    "an",
+    "answer",
+    "as",
+    "best",
+    "both",
+    "by",
+    "choice",
+    "choices",
+    "clearly",
+    "correct",
+    "correcta",
+    "corresponding",
+    "da",
+    "definitely",
+    "de",
+    "either",
+    "es",
+    "est",
+    "final",
+    "following",
+    "for",
+    "given",
+    "here",
+    "hence",
+    "indeed",
+    "ist",
+    "la",
+    "le",
+    "letter",
+    "likely",
+    "listed",
+    "most",
+    "my",
+    "now",
+    "of",
+    "only",
+    "option",
+    "options",
+    "our",
+    "probably",
+    "problem",
+    "question",
+    "response",
+    "should",
+    "simply",
+    "so",
+    "statement",
+    "that",
+    "the",
+    "then",
+    "therefore",
+    "this",
+    "thus",
+    "to",
+    "with",
+    "would",
+    "è",
+];
+
+/// Words that link.
+const LINKS: [&str; 12] =
+    ["is", "are", "be", "was", "must", "est", "es", "ist", "è", "equals", "becomes", "remains"];
+
+/// Words that go on after the letter A or I where it is an answer, not an article or a pronoun.
+const AFTER_LETTER: [&str; 24] = [
+    "and", "as", "because", "but", "by", "can", "could", "for", "given", "has", "however", "if",
+    "in", "is", "not", "or", "rather", "since", "so", "that", "which", "while", "with", "yes",
+];
+
+/// Reads what is announced from byte `at` on.
+pub(super) fn read(text: &str, at: usize, link: Link, choices: &Choices<'_>) -> Reading {
+    let mut cursor = Cursor { text, at, end: floor(text, at.saturating_add(REACH)), open: false };
+    let (mut linked, mut words) = (link == Link::None, 0);
+    let mut breaks = 0;
+    loop {
+        let Some(next) = cursor.peek() else { return Reading::Nothing };
+        match next {
+            ':' | '=' | '：' => linked = true,
+            '\n' => {
+                breaks += 1;
+                if breaks > 3 || (!linked && words > 0) {
+                    return Reading::Nothing;
+                }
+            }
+            ' ' | '\t' | '\r' | '\u{a0}' | '*' | '_' | '`' | '"' | '\'' | '“' | '‘' | '$' | '>'
+            | '-' | '–' | '—' | '#' | '|' | ',' => {}
+            '(' | '[' | '{' | '（' => {
+                cursor.open = true;
+                cursor.bump(next);
+                continue;
+            }
+            // "The answer (in my view) is B."
+            ')' | ']' | '}' => {}
+            '\\' => match cursor.command() {
+                Command::Skip => continue,
+                Command::Box(at) => return boxed(text, at, choices),
+                Command::Other => return Reading::Nothing,
+            },
+            '是' | '为' | '選' | '选' => linked = true,
+            _ if next.is_alphanumeric() => {
+                let word = cursor.word();
+                if linked && let Some(index) = text_here(text, cursor.at, choices) {
+                    return Reading::Choice(index);
+                }
+                if word.len() == 1 {
+                    let loose = link == Link::Loose && word.as_bytes()[0].is_ascii_uppercase();
+                    if !linked && !loose {
+                        return Reading::Nothing;
+                    }
+                    return letter(text, cursor.at, cursor.open, choices);
+                }
+                words += 1;
+                let is_link = listed(&LINKS, word);
+                if words > 12 || !(is_link || listed(&FILLERS, word)) {
+                    return Reading::Nothing;
+                }
+                linked |= is_link;
+                cursor.at += word.len();
+                cursor.open = false;
+                continue;
+            }
+            _ => return Reading::Nothing,
+        }
+        cursor.bump(next);
+        cursor.open &= next == ' ' || next == '*' || next == '$';
+    }
+}
+
+/// Reads a box whose command begins at byte `at`.
+pub(super) fn boxed(text: &str, at: usize, choices: &Choices<'_>) -> Reading {
+    let Some(content) = content(text, at) else { return Reading::Nothing };
+    if let Some(index) = choices.of_text(unwrapped(content)) {
+        return Reading::Choice(index);
+    }
+    let skipped = content.len() - content.trim_start_matches(is_wrapper).len();
+    let inner = strip_commands(&content[skipped..]);
+    if let Some(index) = choices.of_text(inner.trim_end_matches(is_wrapper)) {
+        return Reading::Choice(index);
+    }
+    let inner = inner.trim_start_matches(is_wrapper);
+    let mut words =
+        inner.split(|next: char| !next.is_alphanumeric()).filter(|word| !word.is_empty());
+    let Some(first) = words.next() else { return Reading::Nothing };
+    if first.len() == 1 && first.is_ascii() {
+        let begin = inner.find(char::is_alphanumeric).unwrap_or(0);
+        return letter(inner, begin, true, choices);
+    }
+    // `\boxed{Answer: C}`, `\boxed{Option C}`
+    if listed(&["answer", "option", "choice", "letter", "the", "final", "correct"], first) {
+        return read(inner, 0, Link::None, choices);
+    }
+    Reading::Nothing
+}
+
+/// What is inside the braces of a box, if they close.
+fn content(text: &str, at: usize) -> Option<&str> {
+    let bytes = text.as_bytes();
+    let end = bytes.len().min(at + MAX_BOX);
+    let name =
+        at + 1 + bytes[at + 1..end].iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let open = name + bytes[name..end].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    if bytes.get(open) != Some(&b'{') {
+        return None;
+    }
+    let mut depth = 0_usize;
+    for (i, byte) in bytes[open..end].iter().enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(&text[open + 1..open + i]);
+        }
+    }
+    None
+}
+
+/// `\text{B}` → `B`: commands that only change how a text looks are taken off its start.
+fn strip_commands(text: &str) -> &str {
+    let mut text = text;
+    for _ in 0..8 {
+        let Some(rest) = text.trim_start().strip_prefix('\\') else { break };
+        let name =
+            rest.len() - rest.trim_start_matches(|next: char| next.is_ascii_alphabetic()).len();
+        if !is_style(&rest[..name]) {
+            break;
+        }
+        text = rest[name..].trim_start_matches(|next: char| next == '{' || is_wrapper(next));
+    }
+    text.trim_end_matches(['}', ' '])
+}
+
+fn is_style(name: &str) -> bool {
+    matches!(
+        name,
+        "text"
+            | "textbf"
+            | "textit"
+            | "textrm"
+            | "texttt"
+            | "mathrm"
+            | "mathbf"
+            | "mathit"
+            | "mathsf"
+            | "mathtt"
+            | "operatorname"
+            | "bf"
+            | "rm"
+            | "bm"
+            | "boldsymbol"
+            | "displaystyle"
+            | "large"
+            | "Large"
+            | "left"
+    )
+}
+
+/// A text without the command, quotes and dollars around it.
+fn unwrapped(text: &str) -> &str {
+    text.trim_matches(is_wrapper)
+}
+
+fn is_wrapper(next: char) -> bool {
+    next.is_whitespace() || "*_`\"'“”‘’$([{}])~,;.:".contains(next)
+}
+
+/// The choice whose text stands at byte `at`, as whole words; the longest.
+fn text_here(text: &str, at: usize, choices: &Choices<'_>) -> Option<usize> {
+    let texts = choices.texts();
+    let fits = |i: &usize| {
+        let choice = texts[*i].trim_end_matches('.');
+        !choice.is_empty() && starts_with(&text[at..], choice)
+    };
+    let best = (0..texts.len()).filter(fits).max_by_key(|i| texts[*i].len())?;
+    // Of two choices that read alike here none is meant more than the other; the first is as good.
+    (0..=best).find(|i| texts[*i].len() == texts[best].len() && fits(i))
+}
+
+/// Whether `text` starts with `words` (in lower case, single spaces), ending at the end of a word.
+fn starts_with(text: &str, words: &str) -> bool {
+    let mut chars = text.chars().flat_map(char::to_lowercase).peekable();
+    for expected in words.chars() {
+        if expected == ' ' {
+            let mut spaces = 0;
+            while chars.next_if(|next| next.is_whitespace()).is_some() {
+                spaces += 1;
+            }
+            if spaces == 0 {
+                return false;
+            }
+        } else if chars.next() != Some(expected) {
+            return false;
+        }
+    }
+    let ends_in_word = words.chars().next_back().is_some_and(char::is_alphanumeric);
+    !ends_in_word || !chars.peek().is_some_and(|next| next.is_alphanumeric())
+}
+
+/// Whether the single letter at byte `at` is an answer, and the only one.
+pub(super) fn letter(text: &str, at: usize, open: bool, choices: &Choices<'_>) -> Reading {
+    let byte = text.as_bytes()[at];
+    let Some(index) = choices.of_letter(byte) else { return Reading::Nothing };
+    let rest = &text[at + 1..];
+    if !stands_alone(byte, rest, open) {
+        return Reading::Nothing;
+    }
+    if lists_another(rest, index, choices) { Reading::Several } else { Reading::Choice(index) }
+}
+
+/// Whether a letter with `rest` behind it is a letter, and not a word, a variable or an initial.
+fn stands_alone(byte: u8, rest: &str, open: bool) -> bool {
+    let mut chars = rest.chars();
+    let Some(next) = chars.next() else { return true };
+    let after = chars.next();
+    let joins = |next: char| next.is_alphanumeric() || next == '_';
+    match next {
+        '\'' | '’' | '-' | '−' if after.is_some_and(joins) => return false,
+        // "D.C.", "U.S."
+        '.' if after.is_some_and(char::is_alphabetic) && chars.next() == Some('.') => return false,
+        '=' | '^' | '+' | '<' => return false,
+        _ if next.is_ascii_alphanumeric() || next == '_' && after.is_some_and(joins) => {
+            return false;
+        }
+        _ => {}
+    }
+    let word = rest.trim_start_matches(' ');
+    let spaced = word.len() < rest.len();
+    if spaced && word.starts_with(['=', '+', '^', '<', '>']) {
+        return false;
+    }
+    let word = &word[..word.find(|next: char| !next.is_alphanumeric()).unwrap_or(word.len())];
+    if byte.is_ascii_lowercase() {
+        // "(b)", "b." or "b" at the end of a line; "a cell" is a word.
+        return !spaced || word.is_empty() || open && ")]}:.".contains(next);
+    }
+    let is_word = matches!(byte, b'A' | b'I') && spaced && !word.is_empty() && !open;
+    !is_word || listed(&AFTER_LETTER, word)
+}
+
+/// Whether a second letter is named with the first: "A and B", "A, B", "A/B".
+fn lists_another(rest: &str, first: usize, choices: &Choices<'_>) -> bool {
+    let closers =
+        |next: char| next.is_whitespace() && next != '\n' || "*_`\"'”’)]}$".contains(next);
+    let openers =
+        |next: char| next.is_whitespace() && next != '\n' || "*_`\"'“‘([{$\\".contains(next);
+    let rest = rest.trim_start_matches(closers);
+    let joined = rest.strip_prefix([',', '/', '&', ';']).map(|rest| rest.trim_start_matches(' '));
+    let mut tail = joined.unwrap_or(rest);
+    let mut joined = joined.is_some();
+    for word in ["and/or ", "and ", "or "] {
+        if let Some(rest) = tail.strip_prefix(word) {
+            (tail, joined) = (rest, true);
+            break;
+        }
+    }
+    if !joined {
+        return false;
+    }
+    let tail = tail.trim_start_matches(openers);
+    let Some(byte) = tail.bytes().next().filter(u8::is_ascii_uppercase) else { return false };
+    if choices.of_letter(byte).is_none_or(|second| second == first) {
+        return false;
+    }
+    let after = &tail[1..];
+    if after.chars().next().is_some_and(|next| next.is_alphanumeric() || "'’-".contains(next)) {
+        return false;
+    }
+    // "B, and A is wrong" decides for B.
+    let word = after.trim_start_matches(closers);
+    let word = &word[..word.find(|next: char| !next.is_alphanumeric()).unwrap_or(word.len())];
+    let article = matches!(byte, b'A' | b'I')
+        && !word.is_empty()
+        && !listed(&["are", "both", "or", "and"], word);
+    !article
+        && !listed(
+            &["is", "was", "has", "does", "would", "can", "cannot", "isn", "could", "should"],
+            word,
+        )
+}
+
+/// Whether the word is in the list, in either case.
+pub(super) fn listed(list: &[&str], word: &str) -> bool {
+    list.iter().any(|listed| listed.eq_ignore_ascii_case(word))
+}
+
+/// The character boundary at or before a byte.
+fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// A command met between an announcement and its answer.
+enum Command {
+    /// It says nothing: `\text{`, `\(`, `\ `.
+    Skip,
+    /// A box, which begins here.
+    Box(usize),
+    /// A formula: no letter.
+    Other,
+}
+
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+    end: usize,
+    /// Whether a bracket was opened just before.
+    open: bool,
+}
+
+impl Cursor<'_> {
+    fn peek(&self) -> Option<char> {
+        self.text.get(self.at..self.end)?.chars().next()
+    }
+
+    fn bump(&mut self, next: char) {
+        self.at += next.len_utf8();
+    }
+
+    /// The run of letters and digits here.
+    fn word(&self) -> &str {
+        let rest = &self.text[self.at..self.end];
+        &rest[..rest.find(|next: char| !next.is_alphanumeric()).unwrap_or(rest.len())]
+    }
+
+    fn command(&mut self) -> Command {
+        let start = self.at;
+        let rest = &self.text[start + 1..];
+        let name =
+            &rest[..rest.find(|next: char| !next.is_ascii_alphabetic()).unwrap_or(rest.len())];
+        self.at += 1 + name.len();
+        if name.is_empty() {
+            // `\(`, `\[`, `\,`, `\ `
+            let Some(next) = self.peek() else { return Command::Other };
+            self.bump(next);
+            return Command::Skip;
+        }
+        match name {
+            "boxed" | "fbox" | "Boxed" => Command::Box(start),
+            _ if is_style(name) => {
+                self.open = true;
+                Command::Skip
+            }
+            "quad" | "qquad" | "n" => Command::Skip,
+            _ => Command::Other,
+        }
+    }
+}
