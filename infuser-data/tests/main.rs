@@ -4,6 +4,7 @@
 //! - `document`: pools from files, and pools as files
 //! - `overlap`: evaluation items in a training pool
 //! - `parse`: questions out of what generators write
+//! - `prompt`: each prompt against a snapshot, and templates of the user
 //! - `suite`: question sets, public layouts, hostile files
 //! - `tokenizer`: ids against known ones, chat templates against transformers, injections
 //!
@@ -14,6 +15,7 @@ mod document;
 mod grading;
 mod overlap;
 mod parse;
+mod prompt;
 mod shared;
 mod suite;
 mod tokenizer;

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 use self::fields::Fields;
 use super::{Answer, Form, Question, Reject, refers::reference, seeds::Seeds};
 use crate::{
-    answer::{Submission, Verdict, math, numeric},
+    answer::{Grade, Reason, Submission, Verdict, math, numeric},
     json, order,
 };
 
@@ -218,18 +218,19 @@ fn accept(
     Ok(Generated { id, question, notes })
 }
 
-/// A reference that its own grader does not accept as an answer would refuse every solver.
+/// A reference that its own grader cannot read, or does not accept as an answer, would refuse every
+/// solver. Words are no mathematical expression, though the grader can compare them.
 fn gradable(reference: &str, form: Form) -> Result<(), Reject> {
-    let prediction = Submission::Prediction(reference);
-    let grade = match form {
-        Form::Numeric => numeric::grade(prediction, reference),
-        Form::Math => math::grade(prediction, reference),
-        Form::Text => return Ok(()),
+    let grade = |text| match form {
+        Form::Numeric => numeric::grade(Submission::Prediction(text), reference),
+        Form::Math => math::grade(Submission::Prediction(text), reference),
+        Form::Text => Grade { verdict: Verdict::Correct, extracted: None },
     };
-    match grade.verdict {
-        Verdict::Correct => Ok(()),
-        _ => Err(Reject::UngradableAnswer { answer: json::quoted(reference) }),
+    let unread = Verdict::Unparsable(Reason::UnreadableReference);
+    if grade(reference).verdict == Verdict::Correct && grade("1").verdict != unread {
+        return Ok(());
     }
+    Err(Reject::UngradableAnswer { answer: json::quoted(reference) })
 }
 
 fn id(source: &str, question: &Question) -> String {
