@@ -202,10 +202,8 @@ fn accept(
             gradable(reference, *form)?;
         }
     }
-    if task.self_contained {
-        if let Some(phrase) = reference(&question) {
-            return Err(Reject::RefersToDocument { phrase: json::quoted(&phrase) });
-        }
+    if let Some(phrase) = task.self_contained.then(|| reference(&question)).flatten() {
+        return Err(Reject::RefersToDocument { phrase: json::quoted(&phrase) });
     }
     if let Some(seed) = task.seeds.and_then(|seeds| seeds.repeated(question.text())) {
         return Err(Reject::CopiesASeed { seed });

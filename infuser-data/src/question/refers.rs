@@ -11,7 +11,8 @@
 //!
 //! It is no reference if the words go on to say which document is meant ("the document *that* King John
 //! sealed", "the author *of* Hamlet", "the text *titled* …"), or if the question brings what it refers to:
-//! "the following passage" or "passage:" with a quotation or lines of its own behind it.
+//! "the following passage" or "passage:" with a quotation or lines of its own behind it, or a long
+//! quotation anywhere.
 
 use std::sync::LazyLock;
 
@@ -19,38 +20,13 @@ use regex::Regex;
 
 use super::{Answer, Question};
 
-/// Words behind a document that say which one it is.
-const SAYS_WHICH: [&str; 26] = [
-    "of",
-    "that",
-    "which",
-    "whose",
-    "who",
-    "where",
-    "signed",
-    "known",
-    "called",
-    "titled",
-    "entitled",
-    "named",
-    "written",
-    "issued",
-    "published",
-    "drafted",
-    "adopted",
-    "produced",
-    "created",
-    "composed",
-    "attributed",
-    "by",
-    "on",
-    "from",
-    "between",
-    "establishing",
-];
+/// Words behind a document that say which one it is, and what makes something else of it.
+const SAYS_WHICH: &str = "of that which whose who where signed known called titled entitled named \
+    written issued published drafted adopted produced created composed attributed by on from between \
+    establishing frame";
 
 const TEXTS: &str = "passage|excerpt|document|text|article|paragraph|chapter|section|reading|\
-    reading material|source material|source text|material|lecture|lesson|textbook|paper|report|narrative";
+    reading material|source material|source text|lecture|lesson|textbook|paper|report|narrative";
 const PICTURES: &str = "figure|diagram|illustration|picture|photograph|chart|table|graph|image|map";
 const ADJECTIVES: &str = "given|provided|above|preceding|previous|accompanying|supplied|attached|aforementioned|source|quoted|original";
 const TOLD: &str = "described|stated|mentioned|discussed|presented|defined|explained|noted|outlined|\
@@ -63,14 +39,15 @@ const SAYS: &str = "say|suggest|state|imply|mention|describe|claim|indicate|argu
 static OPEN: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     patterns(&[
         format!(
-            r"\b(?:according to|based (?:up)?on|per|from reading|in light of|drawing on) (?:the|this|these)(?: (?:{ADJECTIVES}))* (?:{TEXTS}|author)s?\b"
+            r"\b(?:according to|based (?:up)?on|per|from reading|in light of|drawing on) (?:the|this|these)(?: (?:{ADJECTIVES}))* (?:{TEXTS}|material|author)s?\b"
         ),
         format!(
             r"\b(?:{TOLD})(?: \w+)? (?:in|by|within|throughout|from) (?:the|this|these)(?: (?:{ADJECTIVES}))* (?:{TEXTS}|author|{PICTURES})s?\b"
         ),
         format!(
-            r"\b(?:in|from|within|throughout|of|to) (?:this|these)(?: (?:{ADJECTIVES}))? (?:{TEXTS})s?\b"
+            r"\b(?:in|from|within|throughout|to) (?:this|these)(?: (?:{ADJECTIVES}))? (?:{TEXTS})s?\b"
         ),
+        r"\bof this (?:text|chapter|lecture|lesson|article|paper|textbook)\b".to_string(),
         format!(
             r"\bin the(?: (?:{ADJECTIVES}))? (?:passage|excerpt|text|document|paragraph|chapter|reading|lecture|lesson|figure|diagram|illustration|picture|photograph)\b"
         ),
@@ -84,21 +61,22 @@ static OPEN: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 /// Phrases that are references whatever follows.
 static CLOSED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     patterns(&[
-        format!(r"\bthis (?:passage|excerpt)\b"),
+        r"\bthis (?:passage|excerpt)\b".to_string(),
         format!(r"\bthe (?:{TEXTS}|{PICTURES}) (?:above|provided|given here)\b"),
         format!(r"\b(?:does|do|did) the (?:{TEXTS}|authors?) (?:\w+ly )?(?:{SAYS})\b"),
         format!(r"\bthe (?:passage|excerpt|text|document|article) (?:\w+ly )?(?:{SAYS}|implie)s\b"),
-        format!(
-            r"\bthe (?:figure|diagram|illustration|picture|photograph|chart|image) (?:shows?|depicts?|illustrates?|shown|depicted)\b"
-        ),
+        r"\bthe (?:figure|diagram|illustration|picture|photograph|chart|image) (?:shows?|depicts?|illustrates?|shown|depicted)\b".to_string(),
         r"\b(?:figure|fig\.|table|diagram|exhibit) \(?\d+(?:\.\d+)*\b".to_string(),
     ])
 });
 
 /// What a question brings along.
 static BRINGS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    let texts = format!("(?:{TEXTS}|{PICTURES}|quotation|data)s?");
+    let texts =
+        format!("(?:{TEXTS}|{PICTURES}|quotation|data|information|memoir|poem|letter|complaint)s?");
     patterns(&[
+        format!(r"\b(?:following|as follows|{texts} below)\b[^.?!:]{{0,80}}[.:] [^?]{{100}}"),
+        r#"["“][^"“”]{200}"#.to_string(),
         format!(r#"\bfollowing (?:\w+ )?{texts}\b[^.?!:\n"“]{{0,80}}(?::|\n|["“])"#),
         format!(r#"\b{texts} below\b[.,]?\s*(?::|\n|["“])"#),
         format!(r#"\b{texts}:\s*(?:\n|["“])"#),
@@ -142,8 +120,12 @@ fn says_which(behind: &str) -> bool {
     if behind.starts_with(['\'', '’']) {
         return false;
     }
-    let word = behind.trim_start().split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    SAYS_WHICH.iter().any(|which| word.eq_ignore_ascii_case(which))
+    let behind = behind.trim_start();
+    if behind.starts_with(['"', '“', '«', '*']) {
+        return true;
+    }
+    let word = behind.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    SAYS_WHICH.split_whitespace().any(|which| word.eq_ignore_ascii_case(which))
 }
 
 #[cfg(test)]
@@ -157,7 +139,7 @@ mod tests {
 
     #[test]
     fn every_pattern_can_be_read() {
-        assert_eq!((OPEN.len(), CLOSED.len(), BRINGS.len()), (6, 6, 4));
+        assert_eq!((OPEN.len(), CLOSED.len(), BRINGS.len()), (7, 6, 6));
     }
 
     #[test]
@@ -220,6 +202,9 @@ mod tests {
             "Consider this passage: “All men are mortal.” What does the passage imply?",
             "Passage:\nAll men are mortal.\nQuestion: what does the passage imply?",
             "Table 1: x 1 2, y 3 4. What slope does Table 1 give?",
+            "Ten grams of a radioactive material decay. How much of this material is left?",
+            "Based on the paper “Why most findings are false”, what is power?",
+            "What is true of genes in the reading frame +1?",
             "Which element stands first in the periodic table?",
             "How many edges are in the graph K5?",
             "What is in the image of the map f(x) = x^2?",
