@@ -2,6 +2,7 @@
 
 mod hostile;
 mod outputs;
+mod sets;
 
 use infuser_data::question::{
     Answer, Form, Question, Reject, Seeds,
