@@ -71,12 +71,13 @@ fn where_the_object_stands() {
     );
 }
 
+/// Four choices; the third is right.
+const LIST: &str = r#"["red", "green", "blue", "pink"]"#;
+
 #[test]
-fn what_the_object_says() {
-    let list = r#"["red", "green", "blue", "pink"]"#;
-    let swap = |from: &str, to: &str| with(list, "\"blue\"").replace(from, to);
+fn which_choice_an_answer_means() {
+    let list = LIST;
     let good = Ok("blue");
-    let nine = format!("[{}]", (0..9).map(|i| format!("\"{i}\"")).collect::<Vec<_>>().join(", "));
     check(
         &[
             ("as it should be", &with(list, "\"blue\""), good),
@@ -90,6 +91,18 @@ fn what_the_object_says() {
             ("not a choice", &with(list, "\"black\""), Err("answer_not_among_choices")),
             ("two letters", &with(list, "\"A, C\""), Err("answer_not_among_choices")),
             ("an index is not an answer", &with(list, "2"), Err("answer_not_among_choices")),
+        ],
+        &task(),
+    );
+}
+
+#[test]
+fn how_fields_are_written() {
+    let list = LIST;
+    let swap = |from: &str, to: &str| with(LIST, "\"blue\"").replace(from, to);
+    let good = Ok("blue");
+    check(
+        &[
             (
                 "choices with letters",
                 &with(r#"["A) red", "B) green", "C) blue", "D) pink"]"#, "\"C) blue\""),
@@ -154,6 +167,18 @@ fn what_the_object_says() {
                 &swap("{\"q", "{\"benchmark_type\": \"qa_open\", \"data_source\": \"x\", \"q"),
                 good,
             ),
+        ],
+        &task(),
+    );
+}
+
+#[test]
+fn what_is_refused() {
+    let list = LIST;
+    let swap = |from: &str, to: &str| with(LIST, "\"blue\"").replace(from, to);
+    let nine = format!("[{}]", (0..9).map(|i| format!("\"{i}\"")).collect::<Vec<_>>().join(", "));
+    check(
+        &[
             ("no answer field", &swap("ground_truth", "answer"), Err("wrong_keys")),
             ("no choices field", &swap("choices", "options"), Err("too_few_choices")),
             ("null", &with(list, "null"), Err("wrong_keys")),
