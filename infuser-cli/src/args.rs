@@ -2,6 +2,7 @@
 
 mod docs;
 mod grade;
+mod parse;
 mod sets;
 mod tokenize;
 
@@ -11,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use docs::DocsBuild;
 pub(crate) use grade::Grade;
+pub(crate) use parse::{Form, Parse};
 pub(crate) use sets::{Docs, DocsCheck, Sets, SetsImport, SetsShow};
 pub(crate) use tokenize::Tokenize;
 
@@ -66,6 +68,9 @@ pub(crate) enum Command {
     /// Grade answers against references.
     #[command(after_help = grade::FORM)]
     Grade(Grade),
+    /// Find the questions in what a generator wrote, and say why there is none.
+    #[command(after_help = parse::LINES)]
+    Parse(Parse),
     /// Say what this machine offers, and what is missing for a GPU.
     Doctor(Doctor),
 }

@@ -7,5 +7,6 @@ pub(crate) mod generate;
 pub(crate) mod grade;
 pub(crate) mod inspect;
 pub(crate) mod logprobs;
+pub(crate) mod parse;
 pub(crate) mod sets;
 pub(crate) mod tokenize;

@@ -37,6 +37,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Docs(Docs::Build(args)) => commands::docs::build(args),
         Command::Docs(Docs::Check(args)) => commands::docs_check::run(args),
         Command::Grade(args) => commands::grade::run(args),
+        Command::Parse(args) => commands::parse::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
     })
 }

@@ -3,6 +3,7 @@
 //! - `results`: numbers and tokens against PyTorch, on the model crate's fixtures
 //! - `errors`: bad input gives one clear line and exit code 2, and leaves nothing behind
 //! - `grade`: answers are graded line by line
+//! - `parse`: questions out of what a generator wrote
 //! - `docs`: a pool from files
 //! - `text`: texts and conversations in place of tokens
 //! - `sets`: question sets come in, are shown, and are looked for in a pool
@@ -10,6 +11,7 @@
 mod docs;
 mod errors;
 mod grade;
+mod parse;
 mod program;
 mod results;
 mod sets;

@@ -12,6 +12,7 @@ pub mod files;
 mod json;
 pub mod order;
 pub mod overlap;
+pub mod prompt;
 pub mod question;
 pub mod suite;
 pub mod tokenizer;

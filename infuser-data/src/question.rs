@@ -1,4 +1,16 @@
-//! A question with an answer that is known to fit it.
+//! A question with an answer that is known to fit it; how one is read from what a model wrote.
+
+pub mod parse;
+mod refers;
+mod reject;
+mod render;
+mod seeds;
+
+use crate::order;
+
+pub use reject::Reject;
+pub use render::render;
+pub use seeds::Seeds;
 
 /// A question that can be asked and graded.
 ///
@@ -117,6 +129,22 @@ impl Question {
         Ok(Self { text: text.trim().to_string(), answer })
     }
 
+    /// The same question with its choices in an order that depends on `seed` and the text alone.
+    ///
+    /// An open question stays as it is. So does one whose choices speak of each other by their places,
+    /// like "both A and B" or "none of the above".
+    pub fn shuffled(self, seed: u64) -> Self {
+        let Answer::Choice { choices, correct } = self.answer else { return self };
+        if choices.iter().any(|choice| speaks_of_places(choice)) {
+            return Self { text: self.text, answer: Answer::Choice { choices, correct } };
+        }
+        let key: [&[u8]; 3] = [b"choices", &seed.to_le_bytes(), self.text.as_bytes()];
+        let order = order::permutation(&key, choices.len());
+        let place = order.iter().position(|&from| from == correct).unwrap_or(correct);
+        let choices = order.iter().map(|&from| choices[from].clone()).collect();
+        Self { text: self.text, answer: Answer::Choice { choices, correct: place } }
+    }
+
     /// What is asked.
     pub fn text(&self) -> &str {
         &self.text
@@ -126,6 +154,24 @@ impl Question {
     pub fn answer(&self) -> &Answer {
         &self.answer
     }
+}
+
+/// Whether a choice speaks of others by where they stand: "of the above", or letters joined by "and",
+/// "or" or "nor".
+fn speaks_of_places(choice: &str) -> bool {
+    let plain = plain(choice);
+    if ["of the above", "of these", "of the other"].iter().any(|phrase| plain.contains(phrase)) {
+        return true;
+    }
+    let name = |word: &str| {
+        let word = word.trim_matches(|c: char| c.is_ascii_punctuation());
+        word.len() == 1 && word.starts_with(|c: char| c.is_ascii_uppercase())
+    };
+    let words: Vec<&str> = choice.split_whitespace().collect();
+    let joined = |three: &[&str]| {
+        name(three[0]) && matches!(three[1], "and" | "or" | "nor" | "&") && name(three[2])
+    };
+    words.windows(3).any(joined)
 }
 
 /// The letter of a choice: `A` for 0.

@@ -3,6 +3,8 @@
 //! - `grading`: the graders against public suites and real outputs
 //! - `document`: pools from files, and pools as files
 //! - `overlap`: evaluation items in a training pool
+//! - `parse`: questions out of what generators write
+//! - `prompt`: each prompt against a snapshot, and templates of the user
 //! - `suite`: question sets, public layouts, hostile files
 //! - `tokenizer`: ids against known ones, chat templates against transformers, injections
 //!
@@ -12,6 +14,8 @@
 mod document;
 mod grading;
 mod overlap;
+mod parse;
+mod prompt;
 mod shared;
 mod suite;
 mod tokenizer;
