@@ -186,8 +186,8 @@ fn what_is_refused() {
             ("no choices", &with("[]", "\"a\""), Err("too_few_choices")),
             ("nine choices", &with(&nine, "1"), Err("too_many_choices")),
             (
-                "two alike but for case",
-                &with(r#"["a", "b", "A ", "c"]"#, "\"b\""),
+                "two alike but for spaces",
+                &with(r#"["a", "b", "a ", "c"]"#, "\"b\""),
                 Err("duplicate_choices"),
             ),
             (
