@@ -1,18 +1,11 @@
-//! The CPU side of [`super`]: tiles of the output in parallel, each one call of the `gemm` crate.
+//! The CPU side of [`super`]: `nt` row by row ([`rows`]), the others in tiles of the output, each one
+//! call of the `gemm` crate.
+
+pub(crate) mod rows;
 
 use rayon::prelude::*;
 
-use crate::{
-    Write,
-    simd::{dot, simd},
-};
-
-/// Rows up to which `nt` reads the weight once with dot products instead of packing it.
-const SKINNY_ROWS: usize = 8;
-
-/// Rows from which `nt` first transposes the weight: packing a transposed factor costs the `gemm`
-/// crate a tenth of its speed in every tile, transposing it once costs a hundredth.
-const TRANSPOSE_ROWS: usize = 128;
+use crate::Write;
 
 /// One factor of a product, as the `gemm` crate sees it: `value(i, j) = data[i·rows + j·cols]`.
 #[derive(Clone, Copy)]
@@ -107,6 +100,15 @@ impl Output {
         // SAFETY: the caller promises that `offset` is inside the output that the pointer came from.
         unsafe { self.0.add(offset) }
     }
+
+    /// `len` values of one row, to write.
+    ///
+    /// # Safety
+    /// They must be inside the output, and in nobody else's tile.
+    unsafe fn row<'a>(&self, offset: usize, len: usize) -> &'a mut [f32] {
+        // SAFETY: the caller promises that the values are inside the output and nobody else's.
+        unsafe { std::slice::from_raw_parts_mut(self.at(offset), len) }
+    }
 }
 
 /// `c (+)= a b` with `c` contiguous, in tiles of `tile` rows and columns.
@@ -143,17 +145,7 @@ fn tiled(
 }
 
 pub(super) fn nt([m, n, k]: [usize; 3], x: &[f32], w: &[f32], y: &mut [f32], write: Write) {
-    if m <= SKINNY_ROWS {
-        return skinny([m, n, k], x, w, y, write);
-    }
-    let a = Factor { data: x, rows: k, cols: 1 };
-    if m < TRANSPOSE_ROWS {
-        let b = Factor { data: w, rows: 1, cols: k };
-        return tiled([m, n, k], a, b, y, write, [m, 128]);
-    }
-    let transposed = transpose(w, n, k);
-    let b = Factor { data: &transposed, rows: n, cols: 1 };
-    tiled([m, n, k], a, b, y, write, [256, 4096]);
+    rows::product([m, n, k], x, &rows::Panels::new(w, [n, k]), y, write);
 }
 
 pub(super) fn nn([m, n, k]: [usize; 3], x: &[f32], w: &[f32], y: &mut [f32], write: Write) {
@@ -167,60 +159,4 @@ pub(super) fn tn([m, n, k]: [usize; 3], x: &[f32], w: &[f32], y: &mut [f32], wri
     let a = Factor { data: x, rows: 1, cols: m };
     let b = Factor { data: w, rows: n, cols: 1 };
     tiled([m, n, k], a, b, y, write, [2048, 128]);
-}
-
-/// `w [N, K]` as `[K, N]`, in square blocks that fit the first-level cache.
-fn transpose(w: &[f32], n: usize, k: usize) -> Vec<f32> {
-    const BLOCK: usize = 32;
-    let mut out = vec![0.0f32; n * k];
-    if out.is_empty() {
-        return out;
-    }
-    out.par_chunks_mut(BLOCK * n).enumerate().for_each(|(block, rows)| {
-        for from in (0..n).step_by(BLOCK) {
-            for (i, row) in rows.chunks_exact_mut(n).enumerate() {
-                let col = block * BLOCK + i;
-                let to = (from + BLOCK).min(n);
-                for (offset, value) in row[from..to].iter_mut().enumerate() {
-                    *value = w[(from + offset) * k + col];
-                }
-            }
-        }
-    });
-    out
-}
-
-/// `y (+)= x wᵀ` for a few rows of `x`: each row of `w` is read once and used
-/// for all of them, and no row's result depends on how many there are.
-fn skinny([m, n, k]: [usize; 3], x: &[f32], w: &[f32], y: &mut [f32], write: Write) {
-    /// Rows of `w` one task takes, so that tasks are worth their hand-over.
-    const MIN_WORK: usize = 64 * 1024;
-    if m == 0 || n == 0 || k == 0 {
-        return if write == Write::Overwrite {
-            y.fill(0.0)
-        };
-    }
-    let rows = (MIN_WORK / k.max(1)).clamp(1, n);
-    let mut columns = vec![0.0f32; m * n];
-    columns.par_chunks_mut(rows * m).enumerate().for_each(|(task, out)| {
-        let w = w[task * rows * k..].chunks_exact(k);
-        simd(
-            #[inline(always)]
-            || {
-                for (w, out) in w.zip(out.chunks_exact_mut(m)) {
-                    for (out, x) in out.iter_mut().zip(x.chunks_exact(k)) {
-                        *out = dot(x, w);
-                    }
-                }
-            },
-        );
-    });
-    for (j, column) in columns.chunks_exact(m).enumerate() {
-        for (i, value) in column.iter().enumerate() {
-            match write {
-                Write::Overwrite => y[i * n + j] = *value,
-                Write::Add => y[i * n + j] += *value,
-            }
-        }
-    }
 }

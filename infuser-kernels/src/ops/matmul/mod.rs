@@ -8,9 +8,10 @@
 //! tn   dw = dyᵀ x       its weight gradient
 //! ```
 //!
-//! Large products go to the `gemm` crate tile by tile. Tiles depend on the shapes alone, so the
-//! number of threads does not change a bit of the result. Products with a handful of rows, as in
-//! decoding, are bound by reading `w` once and have their own kernel.
+//! A row of [`nt`] has the same bits whatever the other rows are: alone, in a batch, in decoding and
+//! in training. For that it has a kernel of its own; a weight that many products use can be laid out
+//! for it once ([`Packed`]). The other two go to the `gemm` crate in tiles that depend on the shapes
+//! alone. No result depends on the number of threads.
 
 mod cpu;
 #[cfg(any(test, feature = "testing"))]
@@ -18,9 +19,61 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cpu::{Factor, block};
+pub(crate) use cpu::{Factor, block, rows};
 
 use crate::{Device, View, ViewMut, Write, check, error::Result};
+
+/// A weight `[N, K]` in the layout that [`nt`] works on; it takes as much memory again.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    axes: [usize; 2],
+    storage: Storage,
+}
+
+#[derive(Debug, Clone)]
+enum Storage {
+    Cpu(rows::Panels),
+}
+
+impl Packed {
+    /// Lays out `w [N, K]`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Rank`] if it has not two axes.
+    pub fn new(w: View<'_>) -> Result<Self> {
+        const OP: &str = "matmul::Packed";
+        let axes = check::matrix(OP, "w", w.dims())?;
+        let storage = match w.device() {
+            Device::Cpu => Storage::Cpu(rows::Panels::new(w.f32(OP, "w")?, axes)),
+        };
+        Ok(Self { axes, storage })
+    }
+
+    /// Bytes held.
+    pub fn size_bytes(&self) -> usize {
+        match &self.storage {
+            Storage::Cpu(panels) => panels.size_bytes(),
+        }
+    }
+}
+
+/// [`nt`] with a weight laid out before: the same bits, and no time spent on the layout.
+///
+/// # Errors
+/// As [`nt`].
+pub fn nt_packed(x: View<'_>, w: &Packed, y: ViewMut<'_>, write: Write) -> Result<()> {
+    const OP: &str = "matmul::nt_packed";
+    let [m, k] = check::matrix(OP, "x", x.dims())?;
+    let [n, _] = w.axes;
+    check::shape(OP, "x", x.dims(), &[m, w.axes[1]])?;
+    check::shape(OP, "y", y.dims(), &[m, n])?;
+    match &w.storage {
+        Storage::Cpu(panels) => {
+            rows::product([m, n, k], x.f32(OP, "x")?, panels, y.into_f32(OP, "y")?, write);
+        }
+    }
+    Ok(())
+}
 
 /// `y = x wᵀ`, or `y += x wᵀ`.
 ///

@@ -99,3 +99,22 @@ fn a_wrong_shape_names_the_tensor() {
     let error = nt(x.view(), x.view(), y.view_mut(), Write::Overwrite).unwrap_err();
     assert!(matches!(error, Error::Shape { tensor: "y", .. }));
 }
+
+#[test]
+fn an_element_of_nt_is_one_chain_of_multiply_adds() {
+    for [m, n, k] in SHAPES {
+        let (x, w) = (hard_values(1, m * k), hard_values(2, n * k));
+        let mut y = poison(&[m, n]);
+        let (xb, wb) = (buffer(&x, &[m, k]), buffer(&w, &[n, k]));
+        let packed = Packed::new(wb.view()).unwrap();
+        nt_packed(xb.view(), &packed, y.view_mut(), Write::Overwrite).unwrap();
+        let chain = |start: f32, i: usize, j: usize| {
+            (0..k).fold(start, |sum, at| x[i * k + at].mul_add(w[j * k + at], sum))
+        };
+        let once: Vec<f32> = (0..m * n).map(|at| chain(0.0, at / n, at % n)).collect();
+        assert_eq!(y.to_f32().unwrap(), once, "{m} x {n} x {k}");
+        nt(xb.view(), wb.view(), y.view_mut(), Write::Add).unwrap();
+        let twice: Vec<f32> = (0..m * n).map(|at| chain(once[at], at / n, at % n)).collect();
+        assert_eq!(y.to_f32().unwrap(), twice, "{m} x {n} x {k}, added");
+    }
+}

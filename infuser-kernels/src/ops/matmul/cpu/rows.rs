@@ -1,0 +1,236 @@
+//! Products whose rows do not know of each other.
+//!
+//! An element is one fused multiply-add after another, in the order of the inner axis, whatever the
+//! shapes, the tile it falls in, the thread and the width of the processor's vectors. So a row of a
+//! product has the same bits alone, in a batch, in decoding and in training.
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::Output;
+use crate::Write;
+
+/// Columns that a tile computes side by side.
+pub(crate) const PANEL: usize = 32;
+/// Rows of a tile, at most.
+pub(crate) const MAX_ROWS: usize = 12;
+
+/// A tile of a product; only as many rows as were asked for mean anything.
+pub(crate) type Tile = [[f32; PANEL]; MAX_ROWS];
+
+/// Rows of the left factor that one task takes: their values stay in the second-level cache.
+const BLOCK_ROWS: usize = 96;
+
+/// Multiply-adds that are worth handing to another thread.
+const TASK_WORK: usize = 1 << 18;
+
+/// Rows that are `stride` apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) stride: usize,
+}
+
+/// `tile_ij += Σ_k x_ik w_kj` for the first `rows` rows of `tile`; a row of `w` has [`PANEL`] columns.
+#[inline(always)]
+pub(crate) fn accumulate<S: Simd>(
+    simd: S,
+    [rows, depth]: [usize; 2],
+    x: Rows<'_>,
+    w: Rows<'_>,
+    tile: &mut Tile,
+) {
+    // As many sums as the registers hold, with a few left for the factors: 24 of 32, or 12 of 16.
+    match S::F32_LANES {
+        16 => halves::<S, 2, 12>(simd, [rows, depth], x, w, tile),
+        8 => halves::<S, 2, 6>(simd, [rows, depth], x, w, tile),
+        4 => halves::<S, 4, 6>(simd, [rows, depth], x, w, tile),
+        _ => halves::<S, 8, 1>(simd, [rows, depth], x, w, tile),
+    }
+}
+
+/// The tile in parts of `V` vectors and about `M` rows.
+#[inline(always)]
+fn halves<S: Simd, const V: usize, const M: usize>(
+    simd: S,
+    [rows, depth]: [usize; 2],
+    x: Rows<'_>,
+    w: Rows<'_>,
+    tile: &mut Tile,
+) {
+    let parts = rows.div_ceil(M);
+    for part in 0..parts {
+        let (from, to) = (part * rows / parts, (part + 1) * rows / parts);
+        let x = Rows { data: &x.data[from * x.stride..], ..x };
+        for column in (0..PANEL).step_by(V * S::F32_LANES) {
+            let w = Rows { data: &w.data[column..], ..w };
+            let tile = &mut tile[from..to];
+            macro_rules! by_rows {
+                ($($n:literal)*) => {
+                    match to - from {
+                        $($n if $n <= M => part_of::<S, V, $n>(simd, depth, x, w, tile, column),)*
+                        _ => unreachable!("a part has 1 to M rows"),
+                    }
+                };
+            }
+            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12);
+        }
+    }
+}
+
+/// `R` rows and `V` vectors of columns, in registers.
+#[inline(always)]
+fn part_of<S: Simd, const V: usize, const R: usize>(
+    simd: S,
+    depth: usize,
+    x: Rows<'_>,
+    w: Rows<'_>,
+    tile: &mut [[f32; PANEL]],
+    column: usize,
+) {
+    let columns = column..column + V * S::F32_LANES;
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    for (sums, row) in sums.iter_mut().zip(tile.iter()) {
+        sums.copy_from_slice(S::as_simd_f32s(&row[columns.clone()]).0);
+    }
+    let x: [&[f32]; R] = std::array::from_fn(|i| &x.data[i * x.stride..][..depth]);
+    for k in 0..depth {
+        let (w, _) = S::as_simd_f32s(&w.data[k * w.stride..][..V * S::F32_LANES]);
+        for i in 0..R {
+            let x = simd.splat_f32s(x[i][k]);
+            for v in 0..V {
+                sums[i][v] = simd.mul_add_f32s(x, w[v], sums[i][v]);
+            }
+        }
+    }
+    for (sums, row) in sums.iter().zip(tile) {
+        S::as_mut_simd_f32s(&mut row[columns.clone()]).0.copy_from_slice(sums);
+    }
+}
+
+/// A weight `[N, K]` as panels of [`PANEL`] of its rows, each `[K, PANEL]`; the last is filled up with
+/// zeros.
+#[derive(Debug, Clone)]
+pub(crate) struct Panels {
+    values: Vec<f32>,
+}
+
+impl Panels {
+    pub(crate) fn new(w: &[f32], [n, k]: [usize; 2]) -> Self {
+        let mut values = vec![0.0f32; n.div_ceil(PANEL) * PANEL * k];
+        if k > 0 {
+            values.par_chunks_mut(PANEL * k).zip(w.par_chunks(PANEL * k)).for_each(
+                |(panel, rows)| pack(panel, rows, k),
+            );
+        }
+        Self { values }
+    }
+
+    pub(crate) fn size_bytes(&self) -> usize {
+        size_of_val(&self.values[..])
+    }
+}
+
+/// Up to [`PANEL`] rows of `k` values as a panel.
+pub(crate) fn pack(panel: &mut [f32], rows: &[f32], k: usize) {
+    /// Columns at a time, so that both sides stay in the first-level cache.
+    const BLOCK: usize = 64;
+    for from in (0..k).step_by(BLOCK) {
+        let to = (from + BLOCK).min(k);
+        for (j, row) in rows.chunks_exact(k).enumerate() {
+            for (column, value) in row[from..to].iter().enumerate() {
+                panel[(from + column) * PANEL + j] = *value;
+            }
+        }
+    }
+}
+
+/// `y (+)= x wᵀ`, with `w` in panels.
+pub(in super::super) fn product(
+    [m, n, k]: [usize; 3],
+    x: &[f32],
+    w: &Panels,
+    y: &mut [f32],
+    write: Write,
+) {
+    assert!(
+        x.len() == m * k && y.len() == m * n && w.values.len() == n.div_ceil(PANEL) * PANEL * k,
+        "matmul::product: sizes"
+    );
+    if m == 0 || n == 0 || k == 0 {
+        return if write == Write::Overwrite {
+            y.fill(0.0)
+        };
+    }
+    let (blocks, panels) = (m.div_ceil(BLOCK_ROWS), n.div_ceil(PANEL));
+    let rows = m.min(BLOCK_ROWS);
+    let together = TASK_WORK.div_ceil(rows * PANEL * k).min(panels);
+    let across = panels.div_ceil(together);
+    let output = Output(y.as_mut_ptr());
+    let task = |task: usize| {
+        let (block, group) = (task / across, task % across);
+        let part = Part {
+            rows: block * m / blocks..(block + 1) * m / blocks,
+            panels: group * panels / across..(group + 1) * panels / across,
+            sizes: [n, k],
+            x,
+            w: &w.values,
+            output,
+            write,
+        };
+        pulp::Arch::new().dispatch(part);
+    };
+    match blocks * across {
+        1 => task(0),
+        tasks => (0..tasks).into_par_iter().for_each(task),
+    }
+}
+
+/// What one task computes.
+struct Part<'a> {
+    rows: std::ops::Range<usize>,
+    panels: std::ops::Range<usize>,
+    /// N and K.
+    sizes: [usize; 2],
+    x: &'a [f32],
+    w: &'a [f32],
+    output: Output,
+    write: Write,
+}
+
+impl WithSimd for Part<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let [n, k] = self.sizes;
+        let mut tile: Tile = [[0.0; PANEL]; MAX_ROWS];
+        let parts = self.rows.len().div_ceil(MAX_ROWS);
+        for panel in self.panels.clone() {
+            let w = Rows { data: &self.w[panel * PANEL * k..][..PANEL * k], stride: PANEL };
+            let columns = panel * PANEL..(panel * PANEL + PANEL).min(n);
+            for part in 0..parts {
+                let from = self.rows.start + part * self.rows.len() / parts;
+                let to = self.rows.start + (part + 1) * self.rows.len() / parts;
+                let x = Rows { data: &self.x[from * k..], stride: k };
+                for (row, tile) in (from..to).zip(&mut tile) {
+                    match self.write {
+                        Write::Overwrite => *tile = [0.0; PANEL],
+                        Write::Add => {
+                            // SAFETY: as below; this reads what this task alone writes.
+                            let y = unsafe { self.output.row(row * n + columns.start, columns.len()) };
+                            tile[..y.len()].copy_from_slice(y);
+                        }
+                    }
+                }
+                accumulate(simd, [to - from, k], x, w, &mut tile);
+                for (row, tile) in (from..to).zip(&tile) {
+                    // SAFETY: row < m and columns.end <= n, so the part is inside y, whose length
+                    // `product` has checked; no other task has both this row and these columns.
+                    let y = unsafe { self.output.row(row * n + columns.start, columns.len()) };
+                    y.copy_from_slice(&tile[..y.len()]);
+                }
+            }
+        }
+    }
+}
