@@ -144,16 +144,21 @@ fn products(group: &mut Group<'_>) {
         ("up", T, F, D),
         ("down", T, D, F),
         ("query", T, D, D),
-        ("8 rows", 8, F, D),
+        ("32 rows", 32, F, D),
         ("1 row", 1, F, D),
     ] {
         let (x, w, mut y) = (tensor(1, &[m, k]), tensor(2, &[n, k]), zeros(&[m, n]));
         let (mut dx, mut dw) = (zeros(&[m, k]), zeros(&[n, k]));
         let work = flops(2 * m * n * k);
-        time(group, &format!("matmul nt {name}"), work.clone(), || {
-            matmul::nt(x.view(), w.view(), y.view_mut(), set)
-        });
-        if m > 8 {
+        if m < T {
+            let w = matmul::Packed::new(w.view()).expect("memory");
+            time(group, &format!("matmul nt packed {name}"), work.clone(), || {
+                matmul::nt_packed(x.view(), &w, y.view_mut(), set)
+            });
+        } else {
+            time(group, &format!("matmul nt {name}"), work.clone(), || {
+                matmul::nt(x.view(), w.view(), y.view_mut(), set)
+            });
             time(group, &format!("matmul nn {name}"), work.clone(), || {
                 matmul::nn(y.view(), w.view(), dx.view_mut(), set)
             });

@@ -1,10 +1,11 @@
-//! The CPU side of [`super`]: tiles of queries against tiles of keys, products by the `gemm` crate.
+//! The CPU side of [`super`]: tiles of queries against tiles of keys.
 
 mod backward;
-mod forward;
+pub(in crate::ops) mod forward;
+mod packed;
 
 pub(super) use backward::{Saved, backward};
-pub(super) use forward::forward;
+pub(super) use packed::forward;
 
 use std::ops::Range;
 
@@ -14,7 +15,7 @@ use crate::ops::matmul::Factor;
 /// Queries of one tile.
 const QUERY_TILE: usize = 64;
 /// Keys of one tile.
-const KEY_TILE: usize = 128;
+pub(in crate::ops) const KEY_TILE: usize = 128;
 
 /// Consecutive queries of one segment.
 #[derive(Debug, Clone)]

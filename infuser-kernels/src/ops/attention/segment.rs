@@ -35,6 +35,14 @@ impl Segment {
         ]
     }
 
+    /// The row of the key tensor that holds `position`.
+    pub(super) fn row(&self, position: usize) -> usize {
+        match position.checked_sub(self.prefix.len()) {
+            None => self.prefix.start + position,
+            Some(own) => self.kv.start + own,
+        }
+    }
+
     /// The position of query `i` of this segment.
     pub(super) fn position(&self, i: usize) -> usize {
         self.prefix.len() + self.kv.len() - self.q.len() + i

@@ -18,12 +18,13 @@ fn chunk_rows(sizes: &Sizes) -> usize {
 /// The logits of rows `from..from + rows`, before the temperature, in a scratch that is reused.
 fn logits<'a>(
     head: &Head<'_>,
+    weight: &matmul::Packed,
     scratch: &'a mut Buffer,
     [from, rows]: [usize; 2],
 ) -> Result<ViewMut<'a>> {
     let x = head.x.rows(from..from + rows)?;
     let mut logits = scratch.rows_mut(0..rows)?;
-    matmul::nt(x, head.weight, logits.reborrow(), Write::Overwrite)?;
+    matmul::nt_packed(x, weight, logits.reborrow(), Write::Overwrite)?;
     Ok(logits)
 }
 
@@ -34,10 +35,11 @@ pub(super) fn forward(
     [logp, entropy, lse]: [&mut [f32]; 3],
 ) -> Result<()> {
     let (chunk, inverse) = (chunk_rows(sizes), 1.0 / head.temperature);
+    let weight = matmul::Packed::new(head.weight)?;
     let mut scratch = Device::Cpu.zeros_f32(&[chunk, sizes.vocab])?;
     for from in (0..sizes.rows).step_by(chunk) {
         let rows = chunk.min(sizes.rows - from);
-        let logits = logits(head, &mut scratch, [from, rows])?.into_f32("head", "logits")?;
+        let logits = logits(head, &weight, &mut scratch, [from, rows])?.into_f32("head", "logits")?;
         let here = from..from + rows;
         let outputs = logp[here.clone()]
             .par_iter_mut()
@@ -96,10 +98,11 @@ pub(super) fn backward(
     const OP: &str = "head::backward";
     let upstream = Slices::new(OP, upstream)?;
     let chunk = chunk_rows(sizes);
+    let weight = matmul::Packed::new(head.weight)?;
     let mut scratch = Device::Cpu.zeros_f32(&[chunk, sizes.vocab])?;
     for from in (0..sizes.rows).step_by(chunk) {
         let rows = chunk.min(sizes.rows - from);
-        let mut logits = logits(head, &mut scratch, [from, rows])?;
+        let mut logits = logits(head, &weight, &mut scratch, [from, rows])?;
         let values = logits.reborrow().into_f32(OP, "logits")?;
         values.par_chunks_exact_mut(sizes.vocab).enumerate().for_each(|(i, row)| {
             let row_gradient = upstream.row(from + i, head.temperature);

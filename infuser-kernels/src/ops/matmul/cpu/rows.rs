@@ -25,7 +25,7 @@ const BLOCK_ROWS: usize = 96;
 const TASK_WORK: usize = 1 << 18;
 
 /// Rows that are `stride` apart.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Rows<'a> {
     pub(crate) data: &'a [f32],
     pub(crate) stride: usize,
