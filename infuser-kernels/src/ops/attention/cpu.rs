@@ -1,8 +1,8 @@
 //! The CPU side of [`super`]: tiles of queries against tiles of keys.
 
 mod backward;
-pub(in crate::ops) mod forward;
 mod packed;
+pub(in crate::ops) mod tiles;
 
 pub(super) use backward::{Saved, backward};
 pub(super) use packed::forward;

@@ -26,6 +26,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::ops) use cpu::{KEY_TILE, tiles};
 pub use segment::Segment;
 
 use crate::{Device, View, ViewMut, check, error::Result};

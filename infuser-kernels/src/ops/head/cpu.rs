@@ -39,7 +39,8 @@ pub(super) fn forward(
     let mut scratch = Device::Cpu.zeros_f32(&[chunk, sizes.vocab])?;
     for from in (0..sizes.rows).step_by(chunk) {
         let rows = chunk.min(sizes.rows - from);
-        let logits = logits(head, &weight, &mut scratch, [from, rows])?.into_f32("head", "logits")?;
+        let logits =
+            logits(head, &weight, &mut scratch, [from, rows])?.into_f32("head", "logits")?;
         let here = from..from + rows;
         let outputs = logp[here.clone()]
             .par_iter_mut()

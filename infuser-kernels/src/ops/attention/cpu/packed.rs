@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     Attention, Segment, Sizes,
-    forward::{self, Heads, KeyTile, Source, Span, TileScratch, padded},
+    tiles::{self, Heads, KeyTile, Source, Span, TileScratch, padded},
 };
 use crate::ops::matmul::rows::{PANEL, Rows};
 
@@ -26,14 +26,11 @@ pub(in super::super) fn forward(
 ) {
     let spans: Vec<Span> = segments
         .iter()
-        .map(|segment| Span {
-            q: segment.q.clone(),
-            len: segment.prefix.len() + segment.kv.len(),
-        })
+        .map(|segment| Span { q: segment.q.clone(), len: segment.prefix.len() + segment.kv.len() })
         .collect();
     let heads = Heads { queries: sizes.heads, keys: sizes.kv_heads, width: sizes.width };
     let source = Batch { segments, sizes, k, v };
-    forward::forward(attention, &spans, heads, q, &source, [out, lse]);
+    tiles::forward(attention, &spans, heads, q, &source, [out, lse]);
 }
 
 impl Source for Batch<'_> {

@@ -119,9 +119,10 @@ impl Panels {
     pub(crate) fn new(w: &[f32], [n, k]: [usize; 2]) -> Self {
         let mut values = vec![0.0f32; n.div_ceil(PANEL) * PANEL * k];
         if k > 0 {
-            values.par_chunks_mut(PANEL * k).zip(w.par_chunks(PANEL * k)).for_each(
-                |(panel, rows)| pack(panel, rows, k),
-            );
+            values
+                .par_chunks_mut(PANEL * k)
+                .zip(w.par_chunks(PANEL * k))
+                .for_each(|(panel, rows)| pack(panel, rows, k));
         }
         Self { values }
     }
@@ -218,7 +219,8 @@ impl WithSimd for Part<'_> {
                         Write::Overwrite => *tile = [0.0; PANEL],
                         Write::Add => {
                             // SAFETY: as below; this reads what this task alone writes.
-                            let y = unsafe { self.output.row(row * n + columns.start, columns.len()) };
+                            let y =
+                                unsafe { self.output.row(row * n + columns.start, columns.len()) };
                             tile[..y.len()].copy_from_slice(y);
                         }
                     }

@@ -272,7 +272,9 @@ impl<K> Mix<'_, '_, K> {
         let together = if count == 1 { rows } else { count };
         (0..rows).step_by(together).flat_map(move |from| {
             let to = from + together;
-            (from..to).step_by(MAX_ROWS).map(move |row| Part { rows: row..(row + MAX_ROWS).min(to) })
+            (from..to)
+                .step_by(MAX_ROWS)
+                .map(move |row| Part { rows: row..(row + MAX_ROWS).min(to) })
         })
     }
 }
@@ -288,7 +290,8 @@ impl Part {
 
     /// The panels of `positions` that some of these rows see.
     fn runs<K>(&self, mix: &Mix<'_, '_, K>, positions: &Range<usize>, start: usize) -> Runs {
-        let [first, last] = [self.rows.start, self.rows.end - 1].map(|row| mix.seen(row % mix.count));
+        let [first, last] =
+            [self.rows.start, self.rows.end - 1].map(|row| mix.seen(row % mix.count));
         let end = last.end.min(positions.end).saturating_sub(start);
         let begin = first.start.max(positions.start) - start;
         Runs { panels: begin / PANEL..end.div_ceil(PANEL), end }

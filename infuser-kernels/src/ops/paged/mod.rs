@@ -1,0 +1,195 @@
+//! Attention over keys and values that lie in blocks of a cache.
+//!
+//! A sequence owns a list of blocks; the key of position `p` is in its block `p / tokens`, at place
+//! `p % tokens`. Sequences may share blocks, as the samples of one prompt share the prompt's
+//! (PagedAttention, Kwon et al. 2023). The arithmetic is [`attention`](super::attention)'s: a row has
+//! the bits it would have in a batch of whole sequences, whatever the size and order of the blocks.
+
+mod cpu;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+pub use super::attention::Attention;
+use crate::{
+    Buffer, Device, View, ViewMut, check,
+    error::{Error, Result},
+};
+
+/// Block sizes are multiples of this many tokens.
+pub const BLOCK_UNIT: usize = 32;
+
+/// The keys and values of one layer, in blocks.
+#[derive(Debug)]
+pub struct Blocks {
+    count: usize,
+    tokens: usize,
+    /// K and E.
+    heads: usize,
+    width: usize,
+    /// In the layout of the device: on the CPU `[blocks, K, panels, E, 32]`, a column a token.
+    k: Buffer,
+    /// On the CPU `[blocks, K, tokens, E]`, rows padded to multiples of 32.
+    v: Buffer,
+}
+
+/// Consecutive queries of one sequence, the last of which stands at its last position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Rows of the query tensor. Segments are listed in this order and do not overlap in it.
+    pub q: Range<usize>,
+    /// Positions of the sequence, those of the queries included.
+    pub len: usize,
+    /// The blocks of its positions.
+    pub blocks: Vec<u32>,
+}
+
+impl Segment {
+    /// The position of the first query.
+    fn start(&self) -> usize {
+        self.len - self.q.len()
+    }
+}
+
+impl Blocks {
+    /// `count` blocks of `tokens` tokens, for K heads of width E. What they hold is not read before
+    /// [`append`] wrote it.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if `tokens` is no multiple of [`BLOCK_UNIT`]; [`Error::Memory`] if there
+    /// is no room.
+    pub fn new(
+        device: Device,
+        count: usize,
+        tokens: usize,
+        [heads, width]: [usize; 2],
+    ) -> Result<Self> {
+        if tokens == 0 || !tokens.is_multiple_of(BLOCK_UNIT) {
+            let problem = format!("blocks of {tokens} tokens, expected a multiple of {BLOCK_UNIT}");
+            return Err(Error::argument("paged::Blocks", problem));
+        }
+        let padded = width.next_multiple_of(BLOCK_UNIT);
+        Ok(Self {
+            count,
+            tokens,
+            heads,
+            width,
+            k: device.zeros_f32(&[count, heads, tokens * width])?,
+            v: device.zeros_f32(&[count, heads, tokens * padded])?,
+        })
+    }
+
+    /// Tokens of a block.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Bytes held.
+    pub fn size_bytes(&self) -> usize {
+        self.k.size_bytes() + self.v.size_bytes()
+    }
+
+    /// Bytes that one token takes, with K heads of width E.
+    pub fn bytes_per_token([heads, width]: [usize; 2]) -> usize {
+        4 * heads * (width + width.next_multiple_of(BLOCK_UNIT))
+    }
+
+    /// Copies what block `from` holds into block `to`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there is no such block.
+    pub fn copy(&mut self, from: u32, to: u32) -> Result<()> {
+        for block in [from, to] {
+            if block as usize >= self.count {
+                let problem = format!("block {block} of {}", self.count);
+                return Err(Error::argument("paged::copy", problem));
+            }
+        }
+        match self.k.device() {
+            Device::Cpu => cpu::copy(self, from as usize, to as usize),
+        }
+    }
+
+    /// Checks that the segments fit the tensors and the blocks.
+    fn check(&self, op: &'static str, segments: &[Segment], rows: usize) -> Result<()> {
+        let mut next_row = 0;
+        for (i, Segment { q, len, blocks }) in segments.iter().enumerate() {
+            let fail = |what: String| Err(Error::argument(op, format!("segment {i}: {what}")));
+            if q.start > q.end || q.start < next_row || q.end > rows {
+                return fail(format!(
+                    "queries {q:?} are not after row {next_row} and within {rows}"
+                ));
+            }
+            if *len < q.len() {
+                return fail(format!("{} queries but only {len} positions", q.len()));
+            }
+            if blocks.len() * self.tokens < *len {
+                let (count, tokens) = (blocks.len(), self.tokens);
+                return fail(format!("{len} positions in {count} blocks of {tokens} tokens"));
+            }
+            if let Some(block) = blocks.iter().find(|block| **block as usize >= self.count) {
+                return fail(format!("block {block} of {}", self.count));
+            }
+            next_row = q.end;
+        }
+        Ok(())
+    }
+}
+
+/// Stores the keys and values of the segments' queries at their positions.
+///
+/// A block that this writes to must belong to one sequence alone.
+///
+/// # Shapes
+/// `k`, `v`: `[T, K, E]`.
+///
+/// # Errors
+/// [`Error::Shape`] naming the tensor that does not fit; [`Error::Argument`] for segments that leave
+/// the rows or the blocks.
+pub fn append(blocks: &mut Blocks, segments: &[Segment], k: View<'_>, v: View<'_>) -> Result<()> {
+    const OP: &str = "paged::append";
+    let [rows, _, _] = check::cube(OP, "k", k.dims())?;
+    check::shape(OP, "k", k.dims(), &[rows, blocks.heads, blocks.width])?;
+    check::shape(OP, "v", v.dims(), &[rows, blocks.heads, blocks.width])?;
+    blocks.check(OP, segments, rows)?;
+    match k.device() {
+        Device::Cpu => cpu::append(blocks, segments, k.f32(OP, "k")?, v.f32(OP, "v")?),
+    }
+}
+
+/// [`attention::forward`](super::attention::forward) with keys and values in blocks.
+///
+/// # Shapes
+/// `q`, `out`: `[T, H, E]`, with the blocks' heads dividing H; `lse`: `[T, H]`.
+///
+/// # Errors
+/// As [`append`], and [`Error::Argument`] for a window of 0.
+pub fn attention(
+    attention: &Attention,
+    segments: &[Segment],
+    q: View<'_>,
+    blocks: &Blocks,
+    out: ViewMut<'_>,
+    lse: ViewMut<'_>,
+) -> Result<()> {
+    const OP: &str = "paged::attention";
+    let [rows, heads, _] = check::cube(OP, "q", q.dims())?;
+    check::shape(OP, "q", q.dims(), &[rows, heads, blocks.width])?;
+    check::shape(OP, "out", out.dims(), q.dims().axes())?;
+    check::shape(OP, "lse", lse.dims(), &[rows, heads])?;
+    if blocks.heads == 0 || !heads.is_multiple_of(blocks.heads) {
+        let problem = format!("{heads} query heads cannot share {} key heads evenly", blocks.heads);
+        return Err(Error::argument(OP, problem));
+    }
+    if attention.window == Some(0) {
+        return Err(Error::argument(OP, "a sliding window of 0 sees nothing; use at least 1"));
+    }
+    blocks.check(OP, segments, rows)?;
+    match q.device() {
+        Device::Cpu => {
+            let outputs = [out.into_f32(OP, "out")?, lse.into_f32(OP, "lse")?];
+            cpu::attention(attention, segments, q.f32(OP, "q")?, heads, blocks, outputs)
+        }
+    }
+}
