@@ -16,4 +16,5 @@ pub mod matmul;
 pub mod paged;
 pub mod rmsnorm;
 pub mod rope;
+pub mod sample;
 pub mod swiglu;

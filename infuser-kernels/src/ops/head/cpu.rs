@@ -50,10 +50,7 @@ pub(super) fn forward(
         outputs.zip(logits.par_chunks_exact_mut(sizes.vocab)).for_each(
             |((((logp, entropy), lse), target), row)| {
                 let target = row[*target as usize] * inverse;
-                let (log_sum, spread) = simd(
-                    #[inline(always)]
-                    || statistics(row, inverse),
-                );
+                let (log_sum, spread) = statistics(row, head.temperature);
                 *logp = target - log_sum;
                 *entropy = spread;
                 *lse = log_sum;
@@ -63,9 +60,23 @@ pub(super) fn forward(
     Ok(())
 }
 
-/// Log-sum-exp and entropy of the distribution with logits `row · inverse`, which it scales.
+/// Log-sum-exp and entropy of the distribution with logits `row / temperature`, which it scales.
+pub(crate) fn statistics(row: &mut [f32], temperature: f32) -> (f32, f32) {
+    let inverse = 1.0 / temperature;
+    simd(
+        #[inline(always)]
+        || scaled_statistics(row, inverse),
+    )
+}
+
+/// The exponent, but none so small that 0 times it could come to −∞; a NaN stays one, so that it shows.
 #[inline(always)]
-fn statistics(row: &mut [f32], inverse: f32) -> (f32, f32) {
+fn at_least(d: f32) -> f32 {
+    if d < -104.0 { -104.0 } else { d }
+}
+
+#[inline(always)]
+fn scaled_statistics(row: &mut [f32], inverse: f32) -> (f32, f32) {
     row.iter_mut().for_each(|z| *z *= inverse);
     let top = max(row);
     // Σ e^d and Σ e^d d with d = z − top ≤ 0: entropy = ln Σ e^d − Σ e^d d / Σ e^d.
@@ -73,14 +84,14 @@ fn statistics(row: &mut [f32], inverse: f32) -> (f32, f32) {
     let (chunks, tail) = row.as_chunks::<LANES>();
     for chunk in chunks {
         for i in 0..LANES {
-            let d = (chunk[i] - top).max(-104.0);
+            let d = at_least(chunk[i] - top);
             let e = exp(d);
             sums[i] += e;
             moments[i] = e.mul_add(d, moments[i]);
         }
     }
     for (i, z) in tail.iter().enumerate() {
-        let d = (z - top).max(-104.0);
+        let d = at_least(z - top);
         sums[i] += exp(d);
         moments[i] += exp(d) * d;
     }

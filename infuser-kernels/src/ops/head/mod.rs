@@ -11,6 +11,8 @@
 //! the backward pass computes them again.
 
 mod cpu;
+
+pub(crate) use cpu::statistics;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
 #[cfg(test)]
