@@ -148,18 +148,6 @@ impl Batch {
         builder.build(device)
     }
 
-    /// Rows whose keys go into a cache that `segments` name; every row is an output, without target.
-    pub(crate) fn of_cache_rows(
-        device: Device,
-        tokens: Vec<u32>,
-        positions: Vec<u32>,
-        segments: Vec<Segment>,
-    ) -> Result<Self> {
-        let rows = tokens.len() as u32;
-        let builder = BatchBuilder { tokens, positions, segments, ..BatchBuilder::default() };
-        builder.build(device)?.with_output_rows((0..rows).collect())
-    }
-
     /// The same rows, but asking for the token after each of `rows`. Targets are 0: this is for
     /// logits, not for log-probabilities.
     ///

@@ -16,9 +16,8 @@ use infuser_kernels::{
 use crate::{
     config::{ModelConfig, NormPlacement},
     error::Result,
-    generate::LayerCache,
     layers::{
-        attention::{self, Context},
+        attention::{self, Context, Keys},
         mlp,
     },
     layout::ParamId,
@@ -99,7 +98,7 @@ pub(crate) fn forward(
     context: &Context<'_>,
     x: View<'_>,
     saved: &mut Saved,
-    cache: Option<&mut LayerCache>,
+    keys: Keys<'_>,
     mut y: ViewMut<'_>,
 ) -> Result<()> {
     let Context { config, weights, params, .. } = *context;
@@ -111,24 +110,24 @@ pub(crate) fn forward(
         NormPlacement::Before => {
             let NormSaved { part, rstd } = attention_norm;
             rmsnorm::forward(x, attention_weight, epsilon, part.view_mut(), rstd.view_mut())?;
-            context.forward(part.view(), attention, cache, y.reborrow())?;
+            context.forward(part.view(), attention, keys, y.reborrow())?;
             let outputs = rmsnorm::AddOutputs {
                 sum: mid.view_mut(),
                 y: mlp_norm.part.view_mut(),
                 rstd: mlp_norm.rstd.view_mut(),
             };
             rmsnorm::add_forward(y.as_view(), x, mlp_weight, epsilon, outputs)?;
-            mlp::forward(weights, params, mlp_norm.part.view(), mlp, y.reborrow())?;
+            mlp::forward(context, mlp_norm.part.view(), mlp, y.reborrow())?;
             add::add(mid.view(), y)?;
         }
         NormPlacement::After => {
             let NormSaved { part, rstd } = attention_norm;
-            context.forward(x, attention, cache, part.view_mut())?;
+            context.forward(x, attention, keys, part.view_mut())?;
             let (out, rstd) = (mid.view_mut(), rstd.view_mut());
             rmsnorm::forward(part.view(), attention_weight, epsilon, out, rstd)?;
             add::add(x, mid.view_mut())?;
             let NormSaved { part, rstd } = mlp_norm;
-            mlp::forward(weights, params, mid.view(), mlp, part.view_mut())?;
+            mlp::forward(context, mid.view(), mlp, part.view_mut())?;
             let (out, rstd) = (y.reborrow(), rstd.view_mut());
             rmsnorm::forward(part.view(), mlp_weight, epsilon, out, rstd)?;
             add::add(mid.view(), y)?;

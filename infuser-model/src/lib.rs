@@ -22,6 +22,7 @@ mod layers;
 mod layout;
 pub mod memory;
 pub mod optim;
+mod packed;
 mod sink;
 mod transformer;
 mod workspace;
@@ -32,6 +33,7 @@ pub use config::{
 };
 pub use error::{Error, Result};
 pub use layout::{LayerParams, Layout, Linear, Param, ParamId, Tensors};
+pub use packed::PackedWeights;
 pub use sink::{Accumulate, GradientSink, NormFactors, RowsOf};
 pub use transformer::{Model, OutputGradient};
 pub use workspace::{Keep, Workspace};

@@ -1,5 +1,7 @@
 //! How many bytes a model takes, from its config alone: for plans made before anything is allocated.
 
+use infuser_kernels::ops::paged::Blocks;
+
 use crate::{
     config::{ModelConfig, QkNorm},
     layout::Layout,
@@ -21,7 +23,8 @@ pub fn training_state_bytes(config: &ModelConfig) -> u128 {
 
 /// Bytes of keys and values for one token of a cache.
 pub fn cache_bytes_per_token(config: &ModelConfig) -> u128 {
-    F32 * 2 * (config.layers.len() * config.kv_heads * config.head_width) as u128
+    let heads = [config.kv_heads, config.head_width];
+    (config.layers.len() * Blocks::bytes_per_token(heads)) as u128
 }
 
 /// Bytes of a [`crate::Workspace`] for a batch of `rows` tokens with `outputs` outputs, without its

@@ -2,7 +2,7 @@
 
 use infuser_kernels::{
     Buffer, Device, View, Write,
-    ops::{embedding, head, matmul, rmsnorm},
+    ops::{attention::Segment, embedding, head, matmul, paged, rmsnorm},
 };
 
 use crate::{
@@ -10,12 +10,25 @@ use crate::{
     block,
     config::ModelConfig,
     error::{Error, Result},
-    generate::Cache,
-    layers::attention::Context,
+    generate::{Cache, Step},
+    layers::attention::{Context, Keys},
     layout::{Layout, Tensors},
+    packed::PackedWeights,
     sink::{GradientSink, NormFactors, RowsOf},
     workspace::{Keep, Workspace},
 };
+
+/// What a forward pass reads.
+struct Input<'a> {
+    tokens: View<'a>,
+    positions: View<'a>,
+    /// One past the largest position.
+    max_position: usize,
+    output_rows: View<'a>,
+    segments: &'a [Segment],
+    paged: Option<(&'a [paged::Segment], &'a mut Cache)>,
+    packed: Option<&'a PackedWeights>,
+}
 
 /// A decoder-only transformer with its weights.
 #[derive(Debug, Clone)]
@@ -97,7 +110,7 @@ impl Model {
         if !(temperature > 0.0 && temperature.is_finite()) {
             return Err(Error::Setting(format!("temperature {temperature} is not positive")));
         }
-        self.hidden(batch, None, workspace)?;
+        self.hidden(Input::of(batch), workspace)?;
         workspace.temperature = temperature;
         let last = &mut workspace.last;
         let head = self.head(batch, last.normed.view(), temperature);
@@ -109,22 +122,56 @@ impl Model {
         Ok(head::forward(&head, outputs)?)
     }
 
-    /// The logits of every output row, `[N, V]`. For generation and for tests; training never needs
-    /// them. With a cache, keys and values are stored in it and the batch's segments name its rows.
+    /// The logits of every output row, `[N, V]`. For tests and inspection; training never needs them.
     ///
     /// # Errors
     /// As [`Model::forward`].
-    pub fn logits(
-        &self,
-        batch: &Batch,
-        cache: Option<&mut Cache>,
-        workspace: &mut Workspace,
-    ) -> Result<Buffer> {
-        self.hidden(batch, cache, workspace)?;
+    pub fn logits(&self, batch: &Batch, workspace: &mut Workspace) -> Result<Buffer> {
+        self.hidden(Input::of(batch), workspace)?;
         let mut logits = self.device().zeros_f32(&[batch.outputs(), self.config.vocab])?;
         let weight = self.weights[self.layout.head].view();
         matmul::nt(workspace.last.normed.view(), weight, logits.view_mut(), Write::Overwrite)?;
         Ok(logits)
+    }
+
+    /// The weights laid out for many forward passes; a change of the weights makes it stale.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] if the device has no room.
+    pub fn pack(&self) -> Result<PackedWeights> {
+        PackedWeights::new(&self.layout, &self.weights)
+    }
+
+    /// Runs some tokens of some sequences whose earlier keys and values are in `cache`, stores theirs,
+    /// and overwrites `logits` with those of the step's output rows, `[N, V]`. A row has the bits of
+    /// the same row of [`Model::logits`] for the whole sequence.
+    ///
+    /// # Errors
+    /// As [`Model::forward`], and [`Error::Kernel`] for segments that leave the cache.
+    pub(crate) fn step(
+        &self,
+        step: &Step,
+        packed: &PackedWeights,
+        cache: &mut Cache,
+        workspace: &mut Workspace,
+        logits: &mut Buffer,
+    ) -> Result<()> {
+        let input = Input {
+            tokens: step.tokens.view(),
+            positions: step.positions.view(),
+            max_position: step.max_position,
+            output_rows: step.output_rows.view(),
+            segments: &[],
+            paged: Some((&step.segments, cache)),
+            packed: Some(packed),
+        };
+        self.hidden(input, workspace)?;
+        logits.resize_rows(step.output_rows.dims().len())?;
+        let Some(weight) = packed.get(self.layout.head) else {
+            unreachable!("the head is among the packed weights")
+        };
+        let x = workspace.last.normed.view();
+        Ok(matmul::nt_packed(x, weight, logits.view_mut(), Write::Overwrite)?)
     }
 
     /// The gradient of a loss by all parameters, handed to `sink`, for the batch and temperature of
@@ -151,10 +198,11 @@ impl Model {
             let recompute =
                 workspace.keep() == Keep::BlockInputs && layer + 1 < self.config.layers.len();
             let Workspace { streams, saved, tables, backward, .. } = workspace;
-            let context = self.context(layer, batch, tables);
+            let context = self.context(layer, &Input::of(batch), tables);
             let [x, y] = pair(streams, input, output);
             if recompute {
-                block::forward(&context, x.view(), &mut saved[slot], None, y.view_mut())?;
+                let saved = &mut saved[slot];
+                block::forward(&context, x.view(), saved, Keys::Batch, y.view_mut())?;
             }
             let Some(backward) = backward else { unreachable!("fit_backward made it") };
             let memory = (&saved[slot], &mut backward.scratch);
@@ -165,29 +213,27 @@ impl Model {
     }
 
     /// Runs embeddings and blocks, and leaves the normed output rows in `workspace.last`.
-    fn hidden(
-        &self,
-        batch: &Batch,
-        mut cache: Option<&mut Cache>,
-        workspace: &mut Workspace,
-    ) -> Result<()> {
-        self.check(batch)?;
-        workspace.fit(&self.config, batch.rows(), batch.outputs(), batch.max_position)?;
+    fn hidden(&self, mut input: Input<'_>, workspace: &mut Workspace) -> Result<()> {
+        self.check(input.max_position)?;
+        let [rows, outputs] = [input.tokens, input.output_rows].map(|view| view.dims().len());
+        workspace.fit(&self.config, rows, outputs, input.max_position)?;
         let table = self.weights[self.layout.embedding].view();
-        embedding::gather(table, batch.tokens.view(), workspace.streams[0].view_mut())?;
+        embedding::gather(table, input.tokens, workspace.streams[0].view_mut())?;
         for layer in 0..self.config.layers.len() {
-            let (input, output, slot) =
+            let (from, to, slot) =
                 (workspace.stream(layer), workspace.stream(layer + 1), workspace.block(layer));
             let Workspace { streams, saved, tables, .. } = workspace;
-            let context = self.context(layer, batch, tables);
-            let [x, y] = pair(streams, input, output);
-            let cache = cache.as_deref_mut().map(|cache| cache.layer(layer));
-            block::forward(&context, x.view(), &mut saved[slot], cache, y.view_mut())?;
+            let context = self.context(layer, &input, tables);
+            let [x, y] = pair(streams, from, to);
+            let keys = match &mut input.paged {
+                None => Keys::Batch,
+                Some((segments, cache)) => Keys::Paged(segments, cache.layer(layer)),
+            };
+            block::forward(&context, x.view(), &mut saved[slot], keys, y.view_mut())?;
         }
         let stream = workspace.stream(self.config.layers.len());
         let Workspace { streams, last, .. } = workspace;
-        let rows = batch.output_rows.view();
-        embedding::gather(streams[stream].view(), rows, last.x.view_mut())?;
+        embedding::gather(streams[stream].view(), input.output_rows, last.x.view_mut())?;
         let weight = self.weights[self.layout.final_norm].view();
         let (y, rstd) = (last.normed.view_mut(), last.rstd.view_mut());
         Ok(rmsnorm::forward(last.x.view(), weight, self.config.norm_epsilon, y, rstd)?)
@@ -240,29 +286,44 @@ impl Model {
     fn context<'a>(
         &'a self,
         layer: usize,
-        batch: &'a Batch,
+        input: &Input<'a>,
         tables: &'a [infuser_kernels::ops::rope::Tables],
     ) -> Context<'a> {
         let kind = self.config.layers[layer];
         Context {
             config: &self.config,
             weights: &self.weights,
+            packed: input.packed,
             params: &self.layout.layers[layer],
             window: kind.window,
-            segments: &batch.segments,
-            positions: batch.positions.view(),
+            segments: input.segments,
+            positions: input.positions,
             tables: &tables[kind.rope],
         }
     }
 
-    fn check(&self, batch: &Batch) -> Result<()> {
-        if batch.max_position > self.config.max_positions {
+    fn check(&self, max_position: usize) -> Result<()> {
+        if max_position > self.config.max_positions {
             return Err(Error::Batch(format!(
-                "a sequence of {} tokens is longer than the {} positions of the model",
-                batch.max_position, self.config.max_positions
+                "a sequence of {max_position} tokens is longer than the {} positions of the model",
+                self.config.max_positions
             )));
         }
         Ok(())
+    }
+}
+
+impl<'a> Input<'a> {
+    fn of(batch: &'a Batch) -> Self {
+        Self {
+            tokens: batch.tokens.view(),
+            positions: batch.positions.view(),
+            max_position: batch.max_position,
+            output_rows: batch.output_rows.view(),
+            segments: &batch.segments,
+            paged: None,
+            packed: None,
+        }
     }
 }
 

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use infuser_kernels::{Device, testing::on_threads};
 use infuser_model::{
     Accumulate, Batch, Keep, Model, OutputGradient, Tensors, checkpoint,
-    generate::{Options, Sampling, generate},
+    generate::{Engine, Options, Request, Sample},
 };
 use serde_json::Value;
 
@@ -100,7 +100,7 @@ fn logits_losses_and_gradients_match_pytorch() {
         let batch = Batch::sequences(Device::Cpu, &sequences).unwrap();
         let batch = batch.with_output_rows((0..rows as u32).collect()).unwrap();
         let mut workspace = model.workspace(Keep::Nothing).unwrap();
-        let logits = model.logits(&batch, None, &mut workspace).unwrap().to_f32().unwrap();
+        let logits = model.logits(&batch, &mut workspace).unwrap().to_f32().unwrap();
         let off = distance(&logits, golden.floats("packed.logits"));
         assert!(off <= LOGITS, "{name}: logits are off by {off:e}");
 
@@ -173,21 +173,28 @@ fn tokens(value: &Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
 }
 
-fn greedy(model: &Model, prompts: &[Vec<u32>], max_tokens: usize) -> Vec<(Vec<u32>, Vec<f32>)> {
-    let options = Options {
-        sampling: Sampling::Greedy,
-        max_tokens,
-        samples: 1,
+/// Each prompt alone in an engine, or all of them in one, with `fillers` other requests before them.
+fn greedy(model: &Model, prompts: &[Vec<u32>], max_tokens: usize, fillers: usize) -> Vec<Sample> {
+    let request = |id, prompt: &[u32], max_tokens| Request {
         stop_tokens: Vec::new(),
-        seed: 0,
+        ..Request::greedy(id, prompt.to_vec(), max_tokens, model.config())
     };
-    let mut samples = Vec::new();
-    generate(model, prompts, &options, |sample| {
-        samples.push((sample.tokens, sample.logprobs));
-        Ok::<(), infuser_model::Error>(())
-    })
-    .unwrap();
-    samples
+    let wanted: Vec<Request> =
+        (0..).zip(prompts).map(|(id, prompt)| request(id, prompt, max_tokens)).collect();
+    let run = |requests: Vec<Request>| {
+        let mut engine = Engine::new(model, Options::default()).unwrap();
+        engine.run(requests).unwrap()
+    };
+    if fillers == 0 {
+        return wanted.into_iter().flat_map(|request| run(vec![request])).collect();
+    }
+    let fillers = (0..fillers as u64).map(|i| {
+        let prompt = &prompts[i as usize % prompts.len()];
+        let prompt = &prompt[..1 + i as usize % prompt.len()];
+        request(1000 + i, prompt, 1 + i as usize % max_tokens)
+    });
+    let samples = run(fillers.chain(wanted).collect());
+    samples.into_iter().filter(|sample| sample.request < 1000).collect()
 }
 
 #[test]
@@ -200,8 +207,9 @@ fn greedy_tokens_match_transformers() {
         let cases = golden["cases"].as_array().unwrap();
         let prompts: Vec<_> = cases.iter().map(|case| tokens(prompt(case))).collect();
         let new = tokens(chosen(&cases[0])).len();
-        let samples = greedy(&model, &prompts, new);
-        for (case, (got, logprobs)) in cases.iter().zip(samples) {
+        let alone = greedy(&model, &prompts, new, 0);
+        assert_eq!(greedy(&model, &prompts, new, 64 - prompts.len()), alone);
+        for (case, Sample { tokens: got, logprobs, .. }) in cases.iter().zip(alone) {
             assert_eq!(got, tokens(chosen(case)), "{}", folder.display());
             let want: Vec<f32> = case["logprobs"]
                 .as_array()
@@ -231,15 +239,17 @@ fn a_really_trained_model_tells_its_story() {
     let golden: Value = serde_json::from_slice(&text).unwrap();
     let want = tokens(&golden["greedy_ids"]);
     let model = checkpoint::load(&folder, Device::Cpu).unwrap();
-    let samples = greedy(&model, &[vec![want[0]]], want.len() - 1);
-    assert_eq!(samples[0].0, want[1..]);
+    let prompts = [vec![want[0]]];
+    let samples = greedy(&model, &prompts, want.len() - 1, 0);
+    assert_eq!(greedy(&model, &prompts, want.len() - 1, 63), samples);
+    assert_eq!(samples[0].tokens, want[1..]);
     let nll: Vec<f32> = golden["nll_per_token_first20"]
         .as_array()
         .unwrap()
         .iter()
         .map(|x| -x.as_f64().unwrap() as f32)
         .collect();
-    assert!(distance(&samples[0].1[..nll.len()], &nll) < 1e-4);
+    assert!(distance(&samples[0].logprobs[..nll.len()], &nll) < 1e-4);
     assert_folder_is_whole(&folder);
 }
 

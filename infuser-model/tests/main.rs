@@ -1,6 +1,7 @@
 //! Tests of whole models. One file a theme:
 //!
 //! - `golden`: values of PyTorch and transformers: logits, losses, every gradient, greedy tokens
+//! - `engine`: batched generation against one sequence computed over and over
 //! - `prefix`: shared prompts against separate sequences
 //! - `resume`: saved and continued runs
 //! - `saving`: saved and loaded folders
@@ -15,6 +16,7 @@
 mod fixtures;
 
 mod configs;
+mod engine;
 mod golden;
 mod hostile;
 mod memory;

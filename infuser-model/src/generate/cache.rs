@@ -1,57 +1,41 @@
-//! Keys and values of tokens already seen, one pair of tensors a layer.
+//! Keys and values of tokens already seen, in blocks, of all layers.
 
-use infuser_kernels::{Buffer, Device, View, ops::attention::Segment};
+use infuser_kernels::{Device, ops::paged::Blocks};
 
 use crate::{config::ModelConfig, error::Result};
 
-/// The cache of all layers. Who owns which rows is the caller's business.
+/// The cache of all layers: block `b` of every layer belongs to the same tokens. Who owns which
+/// blocks is the caller's business.
 #[derive(Debug)]
 pub struct Cache {
-    layers: Vec<LayerCache>,
-}
-
-/// The cache of one layer.
-#[derive(Debug)]
-pub struct LayerCache {
-    /// `[rows, K, E]`, rotated.
-    k: Buffer,
-    /// `[rows, K, E]`.
-    v: Buffer,
+    layers: Vec<Blocks>,
 }
 
 impl Cache {
-    /// An empty cache of `rows` tokens.
+    /// `blocks` empty blocks of `tokens` tokens.
     ///
     /// # Errors
-    /// [`crate::Error::Kernel`] if the device has no room.
-    pub fn new(config: &ModelConfig, device: Device, rows: usize) -> Result<Self> {
-        let tensor = || device.zeros_f32(&[rows, config.kv_heads, config.head_width]);
-        let layer = |_| Ok(LayerCache { k: tensor()?, v: tensor()? });
+    /// [`crate::Error::Kernel`] if the device has no room, or no such blocks.
+    pub fn new(config: &ModelConfig, device: Device, blocks: usize, tokens: usize) -> Result<Self> {
+        let heads = [config.kv_heads, config.head_width];
+        let layer = |_| Ok(Blocks::new(device, blocks, tokens, heads)?);
         Ok(Self { layers: (0..config.layers.len()).map(layer).collect::<Result<_>>()? })
     }
 
     /// Bytes held.
     pub fn size_bytes(&self) -> usize {
-        self.layers.iter().map(|layer| layer.k.size_bytes() + layer.v.size_bytes()).sum()
+        self.layers.iter().map(Blocks::size_bytes).sum()
     }
 
-    pub(crate) fn layer(&mut self, index: usize) -> &mut LayerCache {
-        &mut self.layers[index]
-    }
-}
-
-impl LayerCache {
-    /// Stores the rows of each segment's queries as the last rows of its keys.
-    pub(crate) fn store(&mut self, segments: &[Segment], k: View<'_>, v: View<'_>) -> Result<()> {
-        for Segment { q, kv, .. } in segments {
-            let rows = kv.end - q.len()..kv.end;
-            self.k.rows_mut(rows.clone())?.copy_from(k.rows(q.clone())?)?;
-            self.v.rows_mut(rows)?.copy_from(v.rows(q.clone())?)?;
+    /// Copies what block `from` holds into block `to`, in every layer.
+    pub(crate) fn copy(&mut self, from: u32, to: u32) -> Result<()> {
+        for layer in &mut self.layers {
+            layer.copy(from, to)?;
         }
         Ok(())
     }
 
-    pub(crate) fn views(&self) -> [View<'_>; 2] {
-        [self.k.view(), self.v.view()]
+    pub(crate) fn layer(&mut self, index: usize) -> &mut Blocks {
+        &mut self.layers[index]
     }
 }

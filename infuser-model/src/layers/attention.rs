@@ -4,6 +4,7 @@ use infuser_kernels::{
     Buffer, Device, View, ViewMut, Write,
     ops::{
         attention::{self, Attention, Gradients, Segment},
+        paged::{self, Blocks},
         rmsnorm,
         rope::{self, Direction, Tables},
     },
@@ -13,8 +14,8 @@ use super::linear;
 use crate::{
     config::{ModelConfig, QkNorm},
     error::Result,
-    generate::LayerCache,
     layout::{LayerParams, ParamId, Tensors},
+    packed::PackedWeights,
     sink::{GradientSink, NormFactors, RowsOf},
 };
 
@@ -23,11 +24,22 @@ use crate::{
 pub(crate) struct Context<'a> {
     pub(crate) config: &'a ModelConfig,
     pub(crate) weights: &'a Tensors,
+    /// The same weights laid out for products, if there are many passes.
+    pub(crate) packed: Option<&'a PackedWeights>,
     pub(crate) params: &'a LayerParams,
     pub(crate) window: Option<usize>,
+    /// Who sees whom, where the keys are the batch's own.
     pub(crate) segments: &'a [Segment],
     pub(crate) positions: View<'a>,
     pub(crate) tables: &'a Tables,
+}
+
+/// Where the keys lie that the queries see.
+pub(crate) enum Keys<'a> {
+    /// In the batch, as its segments say.
+    Batch,
+    /// In the blocks of a cache, those of the batch included once they are stored.
+    Paged(&'a [paged::Segment], &'a mut Blocks),
 }
 
 /// What forward saves for backward.
@@ -164,42 +176,52 @@ impl Context<'_> {
     ) -> Result<()> {
         match (norm, saved) {
             (Some(id), Some(saved)) => {
-                linear::forward(self.weights, linear, x, flat_mut(saved.x.view_mut())?)?;
+                self.linear(linear, x, flat_mut(saved.x.view_mut())?)?;
                 let axes = saved.axes();
                 let (x, y) = (saved.x.view().reshape(&axes)?, out.view_mut().reshape(&axes)?);
                 let rstd = saved.rstd.view_mut().reshape(&[axes[0]])?;
                 rmsnorm::forward(x, self.weights[id].view(), self.config.norm_epsilon, y, rstd)?;
             }
-            _ => linear::forward(self.weights, linear, x, flat_mut(out.view_mut())?)?,
+            _ => self.linear(linear, x, flat_mut(out.view_mut())?)?,
         }
         Ok(rope::apply(out.view_mut(), self.positions, self.tables, Direction::Forward)?)
     }
 
-    /// Overwrites `out [T, D]`. With a cache, keys and values are stored there first, and the segments
-    /// name its rows.
+    /// Overwrites `out [T, D]`.
     pub(crate) fn forward(
         &self,
         x: View<'_>,
         saved: &mut Saved,
-        cache: Option<&mut LayerCache>,
+        keys: Keys<'_>,
         out: ViewMut<'_>,
     ) -> Result<()> {
         let params = self.params;
         self.project(params.q, params.q_norm, x, saved.q_norm.as_mut(), &mut saved.q)?;
         self.project(params.k, params.k_norm, x, saved.k_norm.as_mut(), &mut saved.k)?;
-        linear::forward(self.weights, params.v, x, flat_mut(saved.v.view_mut())?)?;
+        self.linear(params.v, x, flat_mut(saved.v.view_mut())?)?;
         let Saved { q, k, v, mixed, lse, .. } = saved;
-        let [k, v] = match cache {
-            None => [k.view(), v.view()],
-            Some(cache) => {
-                cache.store(self.segments, k.view(), v.view())?;
-                cache.views()
+        let (attention, mixed_out, lse) = (self.attention(), mixed.view_mut(), lse.view_mut());
+        match keys {
+            Keys::Batch => {
+                let qkv = [q.view(), k.view(), v.view()];
+                attention::forward(&attention, self.segments, qkv, mixed_out, lse)?;
             }
-        };
-        let outputs = (mixed.view_mut(), lse.view_mut());
-        let qkv = [q.view(), k, v];
-        attention::forward(&self.attention(), self.segments, qkv, outputs.0, outputs.1)?;
-        linear::forward(self.weights, params.o, flat(mixed.view())?, out)
+            Keys::Paged(segments, blocks) => {
+                paged::append(blocks, segments, k.view(), v.view())?;
+                paged::attention(&attention, segments, q.view(), blocks, mixed_out, lse)?;
+            }
+        }
+        self.linear(params.o, flat(mixed.view())?, out)
+    }
+
+    /// `y = x Wᵀ + b`.
+    pub(crate) fn linear(
+        &self,
+        linear: crate::layout::Linear,
+        x: View<'_>,
+        y: ViewMut<'_>,
+    ) -> Result<()> {
+        linear::forward(self.weights, self.packed, linear, x, y)
     }
 
     /// Writes or adds the gradient of `x` for the output gradient `dy [T, D]`.

@@ -8,17 +8,22 @@ use infuser_kernels::{
 use crate::{
     error::Result,
     layout::{Linear, Tensors},
+    packed::PackedWeights,
     sink::GradientSink,
 };
 
 /// Overwrites `y [T, N]`.
 pub(crate) fn forward(
     weights: &Tensors,
+    packed: Option<&PackedWeights>,
     linear: Linear,
     x: View<'_>,
     mut y: ViewMut<'_>,
 ) -> Result<()> {
-    matmul::nt(x, weights[linear.weight].view(), y.reborrow(), Write::Overwrite)?;
+    match packed.and_then(|packed| packed.get(linear.weight)) {
+        Some(weight) => matmul::nt_packed(x, weight, y.reborrow(), Write::Overwrite)?,
+        None => matmul::nt(x, weights[linear.weight].view(), y.reborrow(), Write::Overwrite)?,
+    }
     if let Some(id) = linear.bias {
         bias::forward(weights[id].view(), y)?;
     }

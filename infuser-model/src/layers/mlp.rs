@@ -2,7 +2,7 @@
 
 use infuser_kernels::{Buffer, Device, View, ViewMut, Write, ops::swiglu};
 
-use super::linear;
+use super::{attention::Context, linear};
 use crate::{
     config::ModelConfig,
     error::Result,
@@ -50,16 +50,16 @@ impl Scratch {
 
 /// Overwrites `out [T, D]`.
 pub(crate) fn forward(
-    weights: &Tensors,
-    params: &LayerParams,
+    context: &Context<'_>,
     x: View<'_>,
     saved: &mut Saved,
     out: ViewMut<'_>,
 ) -> Result<()> {
-    linear::forward(weights, params.gate, x, saved.gate.view_mut())?;
-    linear::forward(weights, params.up, x, saved.up.view_mut())?;
+    let params = context.params;
+    context.linear(params.gate, x, saved.gate.view_mut())?;
+    context.linear(params.up, x, saved.up.view_mut())?;
     swiglu::forward(saved.gate.view(), saved.up.view(), saved.hidden.view_mut())?;
-    linear::forward(weights, params.down, saved.hidden.view(), out)
+    context.linear(params.down, saved.hidden.view(), out)
 }
 
 /// Writes or adds the gradient of `x` for the output gradient `dy [T, D]`.

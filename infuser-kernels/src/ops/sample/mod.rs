@@ -83,24 +83,20 @@ impl Sampling {
         }
     }
 
-    /// Checks the ranges.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] naming the value.
-    pub fn check(&self) -> Result<()> {
-        let Self::Random { temperature, top_k, top_p, min_p } = *self else { return Ok(()) };
-        let problem = if !(temperature > 0.0 && temperature.is_finite()) {
-            format!("temperature {temperature} is not positive; use 0 for greedy decoding")
+    /// Which value is outside its range, if one is.
+    pub fn problem(&self) -> Option<String> {
+        let Self::Random { temperature, top_k, top_p, min_p } = *self else { return None };
+        if !(temperature > 0.0 && temperature.is_finite()) {
+            Some(format!("temperature {temperature} is not positive; use 0 for greedy decoding"))
         } else if !(top_p > 0.0 && top_p <= 1.0) {
-            format!("top-p {top_p} is not above 0 and at most 1")
+            Some(format!("top-p {top_p} is not above 0 and at most 1"))
         } else if top_k == Some(0) {
-            "top-k 0 leaves no token; leave it out for all".into()
+            Some("top-k 0 leaves no token; leave it out for all".into())
         } else if !(0.0..=1.0).contains(&min_p) {
-            format!("min-p {min_p} is not in 0 to 1")
+            Some(format!("min-p {min_p} is not in 0 to 1"))
         } else {
-            return Ok(());
-        };
-        Err(Error::argument("sample", problem))
+            None
+        }
     }
 }
 
@@ -117,8 +113,10 @@ pub fn draw(logits: View<'_>, draws: &[Draw<'_>]) -> Result<Vec<Drawn>> {
     const OP: &str = "sample::draw";
     let [rows, vocab] = check::matrix(OP, "logits", logits.dims())?;
     for draw in draws {
-        draw.sampling.check()?;
         let fail = |problem: String| Err(Error::argument(OP, problem));
+        if let Some(problem) = draw.sampling.problem() {
+            return fail(problem);
+        }
         if draw.row >= rows || vocab == 0 {
             return fail(format!("row {} of logits {}", draw.row, logits.dims()));
         }

@@ -194,7 +194,7 @@ fn values_outside_their_range_are_refused() {
         (random(1.0, None, 1.0, -0.1), "min-p -0.1"),
     ];
     for (sampling, says) in bad {
-        let error = sampling.check().unwrap_err().to_string();
+        let error = sampling.problem().unwrap();
         assert!(error.contains(says), "{error}");
     }
     let logits = buffer(&[1.0, 2.0], &[1, 2]);

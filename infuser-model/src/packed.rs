@@ -1,0 +1,37 @@
+//! The weights of all products, laid out for many forward passes at the same weights.
+
+use infuser_kernels::ops::matmul::Packed;
+
+use crate::{
+    error::Result,
+    layout::{Layout, ParamId, Tensors},
+};
+
+/// One layout of every weight that activations are multiplied by. It is of the weights as they were
+/// when it was made, and takes about as much memory again.
+#[derive(Debug)]
+pub struct PackedWeights {
+    weights: Vec<Option<Packed>>,
+}
+
+impl PackedWeights {
+    pub(crate) fn new(layout: &Layout, tensors: &Tensors) -> Result<Self> {
+        let mut weights: Vec<Option<Packed>> = layout.params().iter().map(|_| None).collect();
+        let linears = layout.layers.iter().flat_map(|layer| {
+            [layer.q, layer.k, layer.v, layer.o, layer.gate, layer.up, layer.down]
+        });
+        for id in linears.map(|linear| linear.weight).chain([layout.head]) {
+            weights[id.index()] = Some(Packed::new(tensors[id].view())?);
+        }
+        Ok(Self { weights })
+    }
+
+    /// Bytes held.
+    pub fn size_bytes(&self) -> usize {
+        self.weights.iter().flatten().map(Packed::size_bytes).sum()
+    }
+
+    pub(crate) fn get(&self, id: ParamId) -> Option<&Packed> {
+        self.weights[id.index()].as_ref()
+    }
+}
