@@ -1,5 +1,7 @@
 //! The command line, exactly as typed.
 
+mod chat;
+mod decoding;
 mod docs;
 mod grade;
 mod parse;
@@ -10,6 +12,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use chat::Chat;
+pub(crate) use decoding::Decoding;
 pub(crate) use docs::DocsBuild;
 pub(crate) use grade::Grade;
 pub(crate) use parse::{Form, Parse};
@@ -51,6 +55,9 @@ pub(crate) enum Command {
         \"finish_reason\": \"stop\", \"text\": …}"
     )]
     Generate(Generate),
+    /// Talk with a model.
+    #[command(after_help = chat::KEYS)]
+    Chat(Chat),
     /// Turn text into token ids, or ids into text.
     #[command(
         after_help = "Input, one object a line:  {\"id\": \"a\", \"text\": \"Hello\"}, or \"messages\" in place of `text`\n\
@@ -126,24 +133,15 @@ pub(crate) struct Generate {
     /// New tokens of one sample, at most.
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) max_tokens: usize,
-    /// 0 takes the most probable token; above, tokens are drawn at this temperature.
-    #[arg(long, value_name = "T", default_value_t = 0.0, allow_negative_numbers = true)]
-    pub(crate) temperature: f32,
-    /// Draw among the fewest most probable tokens that together reach this probability.
-    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
-    pub(crate) top_p: f32,
-    /// Draw among this many most probable tokens; all if left out.
-    #[arg(long, value_name = "K")]
-    pub(crate) top_k: Option<usize>,
-    /// Seed of all draws; the same seed gives the same samples.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub(crate) seed: u64,
     /// Samples for each prompt.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     pub(crate) samples: usize,
-    /// Go on after the model's end-of-sequence tokens.
+    /// Add `raw_logprobs` (as the model gives them, at temperature 1) and `entropy` to each sample.
     #[arg(long)]
-    pub(crate) ignore_eos: bool,
+    pub(crate) details: bool,
+    /// How tokens are drawn.
+    #[command(flatten)]
+    pub(crate) decoding: Decoding,
 }
 
 /// `infuser doctor`.

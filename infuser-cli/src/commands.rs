@@ -1,5 +1,6 @@
 //! One module a command: plan in, parts built in order, one library call, report.
 
+pub(crate) mod chat;
 pub(crate) mod docs;
 pub(crate) mod docs_check;
 pub(crate) mod doctor;

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use infuser_data::{
     chat::{ChatTemplate, Message, Options},
-    tokenizer::Tokenizer,
+    tokenizer::{Controls, Tokenizer},
 };
+use infuser_model::generate::Decode;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -48,12 +49,7 @@ impl Encoder {
             (None, Some(Value::String(text)), None) if self.chat => {
                 self.conversation(&[Message::new("user", &text)], fields)
             }
-            (None, Some(Value::String(text)), None) => {
-                let tokenizer = self.needed()?;
-                let mut ids = tokenizer.prefix().to_vec();
-                ids.extend(tokenizer.encode_text(&text));
-                Ok(ids)
-            }
+            (None, Some(Value::String(text)), None) => self.text(&text),
             (None, Some(other), None) => Err(format!("`text` is {other}, expected a string")),
             (None, None, Some(messages)) => {
                 let messages: Vec<Message> = serde_json::from_value(messages).map_err(|error| {
@@ -69,8 +65,21 @@ impl Encoder {
         }
     }
 
+    /// A text from its start, with what the tokenizer puts before it.
+    pub(crate) fn text(&self, text: &str) -> Result<Vec<u32>, String> {
+        let tokenizer = self.needed()?;
+        let mut ids = tokenizer.prefix().to_vec();
+        ids.extend(tokenizer.encode_text(text));
+        Ok(ids)
+    }
+
+    /// Whether conversations can be encoded.
+    pub(crate) fn has_template(&self) -> bool {
+        self.template.is_some()
+    }
+
     /// The assistant is to speak next, unless it spoke last.
-    fn conversation(
+    pub(crate) fn conversation(
         &self,
         messages: &[Message],
         fields: &mut Map<String, Value>,
@@ -105,6 +114,16 @@ impl Encoder {
             )
         };
         self.template.as_ref().ok_or_else(missing)
+    }
+}
+
+/// The tokenizer, for an engine that returns texts; control tokens are not shown.
+pub(crate) struct Decoder<'a>(pub(crate) &'a Tokenizer);
+
+impl Decode for Decoder<'_> {
+    fn decode(&self, tokens: &[u32]) -> Option<String> {
+        // A model's vocabulary may be padded beyond its tokenizer's: such tokens have no text.
+        self.0.decode(tokens, Controls::Hide).ok()
     }
 }
 

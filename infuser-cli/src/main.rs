@@ -32,6 +32,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Logprobs(args) => commands::logprobs::run(args),
         Command::Generate(args) => commands::generate::run(args),
+        Command::Chat(args) => commands::chat::run(args),
         Command::Tokenize(args) => commands::tokenize::run(args),
         Command::Sets(command) => commands::sets::run(command),
         Command::Docs(Docs::Build(args)) => commands::docs::build(args),

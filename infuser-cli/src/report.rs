@@ -34,8 +34,9 @@ pub(crate) fn progress(total: usize, what: &'static str) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
-    let style =
-        ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} [{elapsed}, {eta} left]");
+    let style = ProgressStyle::with_template(
+        "{prefix} {wide_bar} {pos}/{len} [{elapsed}, {eta} left] {msg}",
+    );
     if let Ok(style) = style {
         bar.set_style(style);
     }

@@ -56,7 +56,7 @@ fn bad_lines_are_named() {
 #[test]
 fn bad_settings_are_named() {
     let line = r#"{"id": 1, "tokens": [1]}"#;
-    let cases: [(&str, &[&str], &str); 9] = [
+    let cases: [(&str, &[&str], &str); 12] = [
         ("logprobs", &["--temperature", "0"], "--temperature"),
         ("logprobs", &["--temperature", "NaN"], "--temperature"),
         ("logprobs", &["--batch-tokens", "0"], "at least 1"),
@@ -65,6 +65,9 @@ fn bad_settings_are_named() {
         ("generate", &["--max-tokens", "1", "--temperature", "-1"], "temperature"),
         ("generate", &["--max-tokens", "1", "--top-p", "1.5"], "top-p"),
         ("generate", &["--max-tokens", "1", "--top-k", "0"], "top-k"),
+        ("generate", &["--max-tokens", "1", "--min-p", "2"], "min-p"),
+        ("generate", &["--max-tokens", "1", "--repetition-penalty", "-1"], "repetition penalty"),
+        ("generate", &["--max-tokens", "1", "--stop", ""], "stop string"),
         ("generate", &["--max-tokens", "1", "-n", "0"], "at least 1"),
     ];
     for (command, more, problem) in cases {

@@ -5,9 +5,11 @@
 //! - `grade`: answers are graded line by line
 //! - `parse`: questions out of what a generator wrote
 //! - `docs`: a pool from files
+//! - `chat`: conversations
 //! - `text`: texts and conversations in place of tokens
 //! - `sets`: question sets come in, are shown, and are looked for in a pool
 
+mod chat;
 mod docs;
 mod errors;
 mod grade;

@@ -176,3 +176,34 @@ fn output_files_are_whole() {
     assert_eq!(line["id"], json!({"any": "json"}));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn the_order_of_lines_changes_no_sample() {
+    let all = ["{\"id\": \"a\", \"tokens\": [5, 6]}", "{\"id\": 2, \"tokens\": [7]}"];
+    let run = |input: &str| {
+        let more =
+            ["--max-tokens", "9", "--temperature", "1.2", "-n", "2", "--top-k", "50", "--details"];
+        lines(&on_lines("generate", &fixture("models/llama3"), input, &more))
+    };
+    let together = run(&all.join("\n"));
+    let turned = run(&[all[1], all[0]].join("\n"));
+    assert_eq!(turned, [&together[2..], &together[..2]].concat());
+    for sample in &together {
+        let [tokens, logprobs, raw, entropy] = ["tokens", "logprobs", "raw_logprobs", "entropy"]
+            .map(|key| sample[key].as_array().unwrap().len());
+        assert!(tokens == logprobs && tokens == raw && tokens == entropy);
+        assert_ne!(sample["logprobs"], sample["raw_logprobs"]);
+    }
+    // The same line twice is two prompts, each with samples of its own.
+    let twice = run(&[all[0], all[0]].join("\n"));
+    assert_ne!(twice[0]["tokens"], twice[2]["tokens"]);
+}
+
+#[test]
+fn a_stop_text_ends_the_text_before_it() {
+    let input = "{\"id\": 1, \"text\": \"Once upon a time\"}";
+    let more = ["--max-tokens", "60", "--stop", "Lily", "--stop", "park."];
+    let got = lines(&on_lines("generate", &fixture("stories260k"), input, &more));
+    assert_eq!(got[0]["text"], ", there was a little girl named ");
+    assert_eq!(got[0]["finish_reason"], "stop");
+}

@@ -290,7 +290,7 @@ fn a_request_that_is_dropped_frees_its_blocks() {
     let samples: Vec<Sample> = engine.finished().map(Result::unwrap).collect();
     assert_eq!(samples.len(), 4);
     assert!(samples.iter().all(|sample| sample.request == 2));
-    assert!(engine.cancel(2) == false && engine.counters().blocks_used == 0);
+    assert!(!engine.cancel(2) && engine.counters().blocks_used == 0);
     // A cancelled id can be used again, and gets what it always gets.
     let mut again = engine.run(vec![request(0)]).unwrap();
     again.sort_by_key(|sample| sample.sample);

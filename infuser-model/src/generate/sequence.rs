@@ -189,13 +189,15 @@ impl Sequence {
     /// The result. All blocks must have been released.
     pub(super) fn finish(self, finish_reason: FinishReason, decode: Option<&dyn Decode>) -> Sample {
         let tokens = self.new_tokens().to_vec();
-        let text = self.text.zip(decode).map(|(text, decode)| {
-            // A stop token's name is no part of the text.
-            let shown = match tokens.split_last() {
-                Some((last, rest)) if self.request.stop_tokens.contains(last) => rest,
-                _ => &tokens[..],
-            };
-            text.finish(decode, shown, self.cut)
+        let text = self.text.zip(decode).and_then(|(text, decode)| {
+            // A stop token's name is no part of the text, nor is what follows a stop string's start.
+            match tokens.split_last() {
+                _ if self.cut => Some(text.so_far().to_owned()),
+                Some((last, rest)) if self.request.stop_tokens.contains(last) => {
+                    decode.decode(rest)
+                }
+                _ => decode.decode(&tokens),
+            }
         });
         Sample {
             request: self.request.id,
