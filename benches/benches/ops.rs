@@ -68,7 +68,7 @@ impl Measurement for AgainstMachine {
 
 impl ValueFormatter for Rates {
     fn format_throughput(&self, throughput: &Throughput, nanos: f64) -> String {
-        let Machine { gemm_gflops, copy_gbytes } = self.machine;
+        let Machine { gemm_gflops, copy_gbytes, .. } = self.machine;
         match throughput {
             Throughput::Elements(flops) => {
                 let rate = *flops as f64 / nanos;

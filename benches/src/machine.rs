@@ -13,12 +13,14 @@ pub struct Machine {
     pub gemm_gflops: f64,
     /// Copying 64 MiB, counting bytes read and bytes written.
     pub copy_gbytes: f64,
+    /// Reading 256 MiB, far more than the caches hold.
+    pub read_gbytes: f64,
 }
 
 impl Machine {
     /// Measures for about two seconds.
     pub fn measure() -> Self {
-        Self { gemm_gflops: gemm_gflops(), copy_gbytes: copy_gbytes() }
+        Self { gemm_gflops: gemm_gflops(), copy_gbytes: copy_gbytes(), read_gbytes: read_gbytes() }
     }
 }
 
@@ -74,4 +76,15 @@ fn copy_gbytes() -> f64 {
         black_box(&to);
     });
     2.0 * BYTES as f64 / secs / 1e9
+}
+
+fn read_gbytes() -> f64 {
+    const WORDS: usize = 32 << 20;
+    let data = vec![1u64; WORDS];
+    let secs = median_secs(9, || {
+        let chunk = WORDS / rayon::current_num_threads();
+        let sum: u64 = data.par_chunks(chunk).map(|words| words.iter().sum::<u64>()).sum();
+        black_box(sum);
+    });
+    8.0 * WORDS as f64 / secs / 1e9
 }

@@ -42,6 +42,20 @@ pub(crate) fn simd<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(Call(f))
 }
 
+/// Asks for the cache line of `values[at]`, if there is one, ahead of its use: into the second-level
+/// cache, so that nothing in use has to leave the first.
+#[inline(always)]
+pub(crate) fn prefetch(values: &[f32], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(value) = values.get(at) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a prefetch never faults, and the address is that of a value that is there.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(value).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, at);
+}
+
 /// Sums the lanes pairwise: the same order on every machine.
 #[inline(always)]
 fn fold(mut lanes: [f32; LANES]) -> f32 {

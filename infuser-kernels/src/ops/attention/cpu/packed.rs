@@ -43,6 +43,8 @@ impl Source for Batch<'_> {
     ) -> KeyTile<'s> {
         let Sizes { kv_heads, width, .. } = *self.sizes;
         let (start, stride) = (positions.start / super::KEY_TILE * super::KEY_TILE, padded(width));
+        scratch.keys.resize(super::KEY_TILE * width, 0.0);
+        scratch.values.resize(super::KEY_TILE * stride, 0.0);
         for panel in (positions.start - start) / PANEL..(positions.end - start).div_ceil(PANEL) {
             let first = start + panel * PANEL;
             let keys = &mut scratch.keys[panel * width * PANEL..][..width * PANEL];

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::{Attention, KEY_TILE, QUERY_TILE};
 use crate::{
-    ops::matmul::rows::{MAX_ROWS, PANEL, Rows, Tile, accumulate},
+    ops::matmul::rows::{MAX_ROWS, Next, PANEL, Rows, Tile, accumulate},
     simd::{exp, max, sum},
 };
 
@@ -47,7 +47,8 @@ pub(in crate::ops) trait Source: Sync {
     ) -> KeyTile<'s>;
 }
 
-/// Memory in which a [`Source`] may lay out a tile.
+/// Memory in which a [`Source`] may lay out a tile; empty until it does.
+#[derive(Default)]
 pub(in crate::ops) struct TileScratch {
     /// `[RUNS, E, PANEL]`.
     pub(in crate::ops) keys: Vec<f32>,
@@ -191,10 +192,7 @@ impl<K: Source> WithSimd for Mix<'_, '_, K> {
         let Heads { width, .. } = self.heads;
         let end = self.position + self.count;
         let first = self.seen(0).start / PANEL * PANEL;
-        let mut scratch = TileScratch {
-            keys: vec![0.0; KEY_TILE * width],
-            values: vec![0.0; KEY_TILE * padded(width)],
-        };
+        let mut scratch = TileScratch::default();
         let mut tile: Tile = [[0.0; PANEL]; MAX_ROWS];
         for start in (first / KEY_TILE * KEY_TILE..end).step_by(KEY_TILE) {
             let positions = first.max(start)..end.min(start + KEY_TILE);
@@ -203,7 +201,14 @@ impl<K: Source> WithSimd for Mix<'_, '_, K> {
                 let x = part.queries(&self);
                 for run in part.runs(&self, &positions, start).panels {
                     tile[..part.rows.len()].fill([0.0; PANEL]);
-                    accumulate(simd, [part.rows.len(), width], x, panels.keys[run], &mut tile);
+                    // What comes next: the values of this panel, and the keys of the one after it.
+                    let after = panels.keys.get(run + 1).copied().unwrap_or_default();
+                    let next = match part.rows.start {
+                        0 => Next { values: [panels.values[run].data, after.data], step: PANEL },
+                        _ => Next::default(),
+                    };
+                    let keys = panels.keys[run];
+                    accumulate(simd, [part.rows.len(), width], x, keys, &mut tile, next);
                     for (row, tile) in part.rows.clone().zip(&tile) {
                         let to = row * KEY_TILE + run * PANEL;
                         self.state.scores[to..to + PANEL].copy_from_slice(tile);
@@ -229,7 +234,7 @@ impl<K: Source> WithSimd for Mix<'_, '_, K> {
                         let values = panels.values[run];
                         let w = Rows { data: &values.data[column..], ..values };
                         let sizes = [part.rows.len(), runs.filled(run)];
-                        accumulate(simd, sizes, x, w, &mut tile);
+                        accumulate(simd, sizes, x, w, &mut tile, Next::default());
                     }
                     for (row, tile) in part.rows.clone().zip(&tile) {
                         self.state.mixed[row * stride + column..][..PANEL].copy_from_slice(tile);

@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Output;
-use crate::Write;
+use crate::{Write, simd::prefetch};
 
 /// Columns that a tile computes side by side.
 pub(crate) const PANEL: usize = 32;
@@ -24,6 +24,9 @@ const BLOCK_ROWS: usize = 96;
 /// Multiply-adds that are worth handing to another thread.
 const TASK_WORK: usize = 1 << 18;
 
+/// How many rows of a panel are fetched ahead where each is used once.
+const AHEAD: usize = 48;
+
 /// Rows that are `stride` apart.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Rows<'a> {
@@ -31,32 +34,44 @@ pub(crate) struct Rows<'a> {
     pub(crate) stride: usize,
 }
 
+/// What a product fetches ahead: for every step of the inner axis, `step` values of each.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Next<'a> {
+    pub(crate) values: [&'a [f32]; 2],
+    pub(crate) step: usize,
+}
+
 /// `tile_ij += Σ_k x_ik w_kj` for the first `rows` rows of `tile`; a row of `w` has [`PANEL`] columns.
+///
+/// Meanwhile what is needed next is fetched into the cache: the processor's own guesses end with each
+/// page, and weights that are used once a token come from memory.
 #[inline(always)]
 pub(crate) fn accumulate<S: Simd>(
     simd: S,
-    [rows, depth]: [usize; 2],
+    sizes: [usize; 2],
     x: Rows<'_>,
     w: Rows<'_>,
     tile: &mut Tile,
+    next: Next<'_>,
 ) {
     // As many sums as the registers hold, with a few left for the factors: 24 of 32, or 12 of 16.
     match S::F32_LANES {
-        16 => halves::<S, 2, 12>(simd, [rows, depth], x, w, tile),
-        8 => halves::<S, 2, 6>(simd, [rows, depth], x, w, tile),
-        4 => halves::<S, 4, 6>(simd, [rows, depth], x, w, tile),
-        _ => halves::<S, 8, 1>(simd, [rows, depth], x, w, tile),
+        16 => in_parts::<S, 2, 12>(simd, sizes, x, w, tile, next),
+        8 => in_parts::<S, 2, 6>(simd, sizes, x, w, tile, next),
+        4 => in_parts::<S, 4, 6>(simd, sizes, x, w, tile, next),
+        _ => in_parts::<S, 8, 1>(simd, sizes, x, w, tile, next),
     }
 }
 
 /// The tile in parts of `V` vectors and about `M` rows.
 #[inline(always)]
-fn halves<S: Simd, const V: usize, const M: usize>(
+fn in_parts<S: Simd, const V: usize, const M: usize>(
     simd: S,
     [rows, depth]: [usize; 2],
     x: Rows<'_>,
     w: Rows<'_>,
     tile: &mut Tile,
+    next: Next<'_>,
 ) {
     let parts = rows.div_ceil(M);
     for part in 0..parts {
@@ -68,7 +83,9 @@ fn halves<S: Simd, const V: usize, const M: usize>(
             macro_rules! by_rows {
                 ($($n:literal)*) => {
                     match to - from {
-                        $($n if $n <= M => part_of::<S, V, $n>(simd, depth, x, w, tile, column),)*
+                        $($n if $n <= M => {
+                            part_of::<S, V, $n>(simd, depth, [x, w], tile, column, next);
+                        })*
                         _ => unreachable!("a part has 1 to M rows"),
                     }
                 };
@@ -83,10 +100,10 @@ fn halves<S: Simd, const V: usize, const M: usize>(
 fn part_of<S: Simd, const V: usize, const R: usize>(
     simd: S,
     depth: usize,
-    x: Rows<'_>,
-    w: Rows<'_>,
+    [x, w]: [Rows<'_>; 2],
     tile: &mut [[f32; PANEL]],
     column: usize,
+    next: Next<'_>,
 ) {
     let columns = column..column + V * S::F32_LANES;
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
@@ -95,6 +112,10 @@ fn part_of<S: Simd, const V: usize, const R: usize>(
     }
     let x: [&[f32]; R] = std::array::from_fn(|i| &x.data[i * x.stride..][..depth]);
     for k in 0..depth {
+        for values in next.values {
+            prefetch(values, k * next.step);
+            prefetch(values, k * next.step + PANEL / 2);
+        }
         let (w, _) = S::as_simd_f32s(&w.data[k * w.stride..][..V * S::F32_LANES]);
         for i in 0..R {
             let x = simd.splat_f32s(x[i][k]);
@@ -208,7 +229,9 @@ impl WithSimd for Part<'_> {
         let mut tile: Tile = [[0.0; PANEL]; MAX_ROWS];
         let parts = self.rows.len().div_ceil(MAX_ROWS);
         for panel in self.panels.clone() {
-            let w = Rows { data: &self.w[panel * PANEL * k..][..PANEL * k], stride: PANEL };
+            let w = &self.w[panel * PANEL * k..];
+            let after = w.get(PANEL * k..).unwrap_or_default();
+            let w = Rows { data: w, stride: PANEL };
             let columns = panel * PANEL..(panel * PANEL + PANEL).min(n);
             for part in 0..parts {
                 let from = self.rows.start + part * self.rows.len() / parts;
@@ -225,7 +248,15 @@ impl WithSimd for Part<'_> {
                         }
                     }
                 }
-                accumulate(simd, [to - from, k], x, w, &mut tile);
+                // Each part fetches its share of the next panel, so that memory is never idle; a single
+                // part stays a little ahead of itself.
+                let share = match parts {
+                    1 => w.data.get(AHEAD * PANEL..),
+                    _ => after.get(part * PANEL * k / parts..),
+                };
+                let values = [share.unwrap_or_default(), &[]];
+                let next = Next { values, step: PANEL / parts.min(PANEL) };
+                accumulate(simd, [to - from, k], x, w, &mut tile, next);
                 for (row, tile) in (from..to).zip(&tile) {
                     // SAFETY: row < m and columns.end <= n, so the part is inside y, whose length
                     // `product` has checked; no other task has both this row and these columns.
