@@ -75,9 +75,10 @@ enum DataMut<'a> {
     CpuU32(&'a mut [u32]),
 }
 
-fn filled<T: Clone>(dims: Dims, value: T) -> Result<Vec<T>> {
-    let mut values = Vec::new();
+/// A vector of one value, or an error if there is no room for it.
+pub(crate) fn filled<T: Clone>(dims: Dims, value: T) -> Result<Vec<T>> {
     let want_bytes = dims.len() * size_of::<T>();
+    let mut values = Vec::new();
     values.try_reserve_exact(dims.len()).map_err(|_| Error::Memory {
         device: Device::Cpu.name(),
         dims,

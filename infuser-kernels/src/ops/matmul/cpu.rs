@@ -5,7 +5,7 @@ pub(crate) mod rows;
 
 use rayon::prelude::*;
 
-use crate::Write;
+use crate::{Write, error::Result};
 
 /// One factor of a product, as the `gemm` crate sees it: `value(i, j) = data[i·rows + j·cols]`.
 #[derive(Clone, Copy)]
@@ -144,8 +144,15 @@ fn tiled(
     });
 }
 
-pub(super) fn nt([m, n, k]: [usize; 3], x: &[f32], w: &[f32], y: &mut [f32], write: Write) {
-    rows::product([m, n, k], x, &rows::Panels::new(w, [n, k]), y, write);
+pub(super) fn nt(
+    [m, n, k]: [usize; 3],
+    x: &[f32],
+    w: &[f32],
+    y: &mut [f32],
+    write: Write,
+) -> Result<()> {
+    rows::product([m, n, k], x, &rows::Panels::new(w, [n, k])?, y, write);
+    Ok(())
 }
 
 pub(super) fn nn([m, n, k]: [usize; 3], x: &[f32], w: &[f32], y: &mut [f32], write: Write) {

@@ -39,12 +39,12 @@ impl Packed {
     /// Lays out `w [N, K]`.
     ///
     /// # Errors
-    /// [`crate::Error::Rank`] if it has not two axes.
+    /// [`crate::Error::Rank`] if it has not two axes; [`crate::Error::Memory`] if there is no room.
     pub fn new(w: View<'_>) -> Result<Self> {
         const OP: &str = "matmul::Packed";
         let axes = check::matrix(OP, "w", w.dims())?;
         let storage = match w.device() {
-            Device::Cpu => Storage::Cpu(rows::Panels::new(w.f32(OP, "w")?, axes)),
+            Device::Cpu => Storage::Cpu(rows::Panels::new(w.f32(OP, "w")?, axes)?),
         };
         Ok(Self { axes, storage })
     }
@@ -81,7 +81,8 @@ pub fn nt_packed(x: View<'_>, w: &Packed, y: ViewMut<'_>, write: Write) -> Resul
 /// `x`: `[M, K]`; `w`: `[N, K]`; `y`: `[M, N]`.
 ///
 /// # Errors
-/// [`crate::Error::Shape`] or [`crate::Error::Rank`] naming the tensor that does not fit.
+/// [`crate::Error::Shape`] or [`crate::Error::Rank`] naming the tensor that does not fit;
+/// [`crate::Error::Memory`] if there is no room to lay out the weight.
 pub fn nt(x: View<'_>, w: View<'_>, y: ViewMut<'_>, write: Write) -> Result<()> {
     const OP: &str = "matmul::nt";
     let [m, k] = check::matrix(OP, "x", x.dims())?;
@@ -91,7 +92,7 @@ pub fn nt(x: View<'_>, w: View<'_>, y: ViewMut<'_>, write: Write) -> Result<()> 
     match x.device() {
         Device::Cpu => {
             let (x, w) = (x.f32(OP, "x")?, w.f32(OP, "w")?);
-            cpu::nt([m, n, k], x, w, y.into_f32(OP, "y")?, write);
+            cpu::nt([m, n, k], x, w, y.into_f32(OP, "y")?, write)?;
         }
     }
     Ok(())

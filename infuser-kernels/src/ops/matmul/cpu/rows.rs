@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Output;
-use crate::{Write, simd::prefetch};
+use crate::{Dims, Write, buffer, error::Result, simd::prefetch};
 
 /// Columns that a tile computes side by side.
 pub(crate) const PANEL: usize = 32;
@@ -137,15 +137,16 @@ pub(crate) struct Panels {
 }
 
 impl Panels {
-    pub(crate) fn new(w: &[f32], [n, k]: [usize; 2]) -> Self {
-        let mut values = vec![0.0f32; n.div_ceil(PANEL) * PANEL * k];
+    pub(crate) fn new(w: &[f32], [n, k]: [usize; 2]) -> Result<Self> {
+        let dims = Dims::new(&[n.div_ceil(PANEL) * k, PANEL])?;
+        let mut values = buffer::filled(dims, 0.0)?;
         if k > 0 {
             values
                 .par_chunks_mut(PANEL * k)
                 .zip(w.par_chunks(PANEL * k))
                 .for_each(|(panel, rows)| pack(panel, rows, k));
         }
-        Self { values }
+        Ok(Self { values })
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
