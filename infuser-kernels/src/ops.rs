@@ -13,6 +13,7 @@ pub mod grad_norm;
 pub mod head;
 pub mod influence;
 pub mod matmul;
+pub mod question_sums;
 pub mod rmsnorm;
 pub mod rope;
 pub mod swiglu;
