@@ -136,8 +136,8 @@ pub(crate) fn check(
 ) -> Result<()> {
     objective.check()?;
     settings.check()?;
-    let checks = questions.iter().enumerate();
-    checks.map(|(index, question)| question.check(index, model.config())).collect()
+    let mut all = questions.iter().enumerate();
+    all.try_for_each(|(index, question)| question.check(index, model.config()))
 }
 
 #[cfg(test)]

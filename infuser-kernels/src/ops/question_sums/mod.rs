@@ -1,4 +1,4 @@
-//! The sums of [`influence`](super::influence) for many questions at once, from the factors of their
+//! The sums of [`influence`] for many questions at once, from the factors of their
 //! gradients: no gradient is ever stored.
 //!
 //! The gradient of a question by a weight is `g_q = Σ_{t of q} dy_t x_tᵀ`, over the rows of the batch
