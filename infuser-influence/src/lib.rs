@@ -12,7 +12,7 @@
 //! none is ever stored: memory beside weights, moments and target does not depend on their number.
 //! Nothing is approximated. What the score leaves out of a real step (the first moment, decay,
 //! clipping, other questions of the mini-batch, everything beyond first order) is left out by its
-//! definition; `validate` measures what that costs.
+//! definition; [`validate`] measures what that costs.
 //!
 //! This crate reads no files, prints nothing and draws no random numbers. It knows nothing of rewards:
 //! a [`Response`] comes with its advantage.
@@ -25,7 +25,9 @@ mod question;
 mod score;
 mod similarity;
 mod sink;
+mod statistics;
 mod target;
+mod validate;
 
 pub use error::{Error, Result};
 pub use fingerprint::Fingerprint;
@@ -34,4 +36,6 @@ pub use infuser_kernels::ops::influence::{Preconditioner, Sums};
 pub use question::{Objective, Question, Response, Weights};
 pub use score::{AdamState, Path, Score, Scorer, Scores};
 pub use similarity::Similarity;
+pub use statistics::Agreement;
 pub use target::{Origin, Target};
+pub use validate::{Plan, Report, Step, Trial, validate};

@@ -3,6 +3,7 @@
 //! - `oracle`: the sink against stored gradients, for all families, packings, modes and threads
 //! - `laws`: what must hold of any score
 //! - `golden`: scores of the published code
+//! - `twin`: scores in f64, and the derivative that they are
 //! - `update`: a whole solver update of the published code
 //! - `errors`: what has no score is named
 //!
@@ -17,4 +18,5 @@ mod errors;
 mod golden;
 mod laws;
 mod oracle;
+mod twin;
 mod update;
