@@ -44,7 +44,7 @@ fn preconditioned_scores_foretell_the_step() {
         assert!(slope < 0.5 * off, "{:e}: {agreement:?}", trial.learning_rate);
         off = slope;
     }
-    let smallest = trials(Step::Preconditioned).last().unwrap();
+    let smallest = trials(Step::Preconditioned).next_back().unwrap();
     let agreement = of(smallest, Similarity::PreconditionedDot);
     assert!(off < 0.01, "{agreement:?}");
     assert!(agreement.pearson.unwrap() > 0.99 && agreement.spearman.unwrap() > 0.99);
