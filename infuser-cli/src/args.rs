@@ -2,6 +2,7 @@
 
 mod docs;
 mod grade;
+mod influence;
 mod parse;
 mod sets;
 mod tokenize;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use docs::DocsBuild;
 pub(crate) use grade::Grade;
+pub(crate) use influence::{Advantage, Influence, Inputs, Score, Validate};
 pub(crate) use parse::{Form, Parse};
 pub(crate) use sets::{Docs, DocsCheck, Sets, SetsImport, SetsShow};
 pub(crate) use tokenize::Tokenize;
@@ -71,6 +73,12 @@ pub(crate) enum Command {
     /// Find the questions in what a generator wrote, and say why there is none.
     #[command(after_help = parse::LINES)]
     Parse(Parse),
+    /// Score questions by how much a step on each would move the model towards a target.
+    #[command(after_help = influence::LINES)]
+    Score(Score),
+    /// Work on influence scores.
+    #[command(subcommand)]
+    Influence(Influence),
     /// Say what this machine offers, and what is missing for a GPU.
     Doctor(Doctor),
 }

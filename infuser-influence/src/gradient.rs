@@ -137,7 +137,9 @@ pub(crate) fn check(
     objective.check()?;
     settings.check()?;
     let mut all = questions.iter().enumerate();
-    all.try_for_each(|(index, question)| question.check(index, model.config()))
+    all.try_for_each(|(index, question)| {
+        question.check(model.config()).map_err(|problem| Error::Question { index, problem })
+    })
 }
 
 #[cfg(test)]

@@ -97,8 +97,13 @@ impl Question {
         self.prompt.len() + responses.map(|response| response.tokens.len()).sum::<usize>()
     }
 
-    pub(crate) fn check(&self, index: usize, config: &ModelConfig) -> Result<()> {
-        let refuse = |problem: String| Err(Error::Question { index, problem });
+    /// Whether a model of this config can run it.
+    ///
+    /// # Errors
+    /// What is wrong: tokens outside the vocabulary, more of them than the model's positions, weights
+    /// of another number than tokens, values that are not finite.
+    pub fn check(&self, config: &ModelConfig) -> std::result::Result<(), String> {
+        let refuse = Err::<(), String>;
         for (i, response) in self.responses.iter().enumerate() {
             let tokens = response.tokens.len();
             let weights = match &response.weights {
