@@ -4,6 +4,7 @@ mod chat;
 mod decoding;
 mod docs;
 mod grade;
+mod influence;
 mod parse;
 mod sets;
 mod tokenize;
@@ -16,6 +17,7 @@ pub(crate) use chat::Chat;
 pub(crate) use decoding::Decoding;
 pub(crate) use docs::DocsBuild;
 pub(crate) use grade::Grade;
+pub(crate) use influence::{Advantage, Influence, Inputs, Score, Validate};
 pub(crate) use parse::{Form, Parse};
 pub(crate) use sets::{Docs, DocsCheck, Sets, SetsImport, SetsShow};
 pub(crate) use tokenize::Tokenize;
@@ -78,6 +80,12 @@ pub(crate) enum Command {
     /// Find the questions in what a generator wrote, and say why there is none.
     #[command(after_help = parse::LINES)]
     Parse(Parse),
+    /// Score questions by how much a step on each would move the model towards a target.
+    #[command(after_help = influence::LINES)]
+    Score(Score),
+    /// Work on influence scores.
+    #[command(subcommand)]
+    Influence(Influence),
     /// Say what this machine offers, and what is missing for a GPU.
     Doctor(Doctor),
 }

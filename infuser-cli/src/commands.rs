@@ -9,5 +9,7 @@ pub(crate) mod grade;
 pub(crate) mod inspect;
 pub(crate) mod logprobs;
 pub(crate) mod parse;
+pub(crate) mod score;
 pub(crate) mod sets;
 pub(crate) mod tokenize;
+pub(crate) mod validate;

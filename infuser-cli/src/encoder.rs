@@ -78,6 +78,17 @@ impl Encoder {
         self.template.is_some()
     }
 
+    /// Takes the one of `tokens` and `text` that an answer has; nothing is put before a text.
+    pub(crate) fn answer(&self, fields: &mut Map<String, Value>) -> Result<Vec<u32>, String> {
+        match (fields.remove("tokens"), fields.remove("text")) {
+            (Some(tokens), None) => tokens_of(&tokens),
+            (None, Some(Value::String(text))) => Ok(self.needed()?.encode_text(&text)),
+            (None, Some(other)) => Err(format!("`text` is {other}, expected a string")),
+            (None, None) => Err("one of `text` and `tokens` is missing".into()),
+            _ => Err("give one of `text` and `tokens`, not both".into()),
+        }
+    }
+
     /// The assistant is to speak next, unless it spoke last.
     pub(crate) fn conversation(
         &self,

@@ -82,3 +82,10 @@ impl From<infuser_data::Error> for Failure {
         Self { kind, error: error.into() }
     }
 }
+
+impl From<infuser_influence::Error> for Failure {
+    fn from(error: infuser_influence::Error) -> Self {
+        let kind = if error.is_bad_input() { Kind::BadInput } else { Kind::Failed };
+        Self { kind, error: error.into() }
+    }
+}

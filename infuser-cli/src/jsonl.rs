@@ -121,6 +121,12 @@ impl Output {
         writeln!(self.writer, "{text}").map_err(|error| Failure::output(place, error))
     }
 
+    /// Writes text that is no line of results.
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
+        let place = self.place();
+        self.writer.write_all(text.as_bytes()).map_err(|error| Failure::output(place, error))
+    }
+
     /// Makes the results final.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         let place = self.place();

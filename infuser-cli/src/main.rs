@@ -5,13 +5,15 @@ mod commands;
 mod encoder;
 mod failure;
 mod jsonl;
+mod plot;
+mod questions;
 mod report;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command, Docs};
+use args::{Args, Command, Docs, Influence};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -39,6 +41,8 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Docs(Docs::Check(args)) => commands::docs_check::run(args),
         Command::Grade(args) => commands::grade::run(args),
         Command::Parse(args) => commands::parse::run(args),
+        Command::Score(args) => commands::score::run(args),
+        Command::Influence(Influence::Validate(args)) => commands::validate::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
     })
 }

@@ -4,6 +4,7 @@
 //! - `errors`: bad input gives one clear line and exit code 2, and leaves nothing behind
 //! - `grade`: answers are graded line by line
 //! - `parse`: questions out of what a generator wrote
+//! - `score`: influence scores of lines, and their validation
 //! - `docs`: a pool from files
 //! - `chat`: conversations
 //! - `text`: texts and conversations in place of tokens
@@ -16,5 +17,6 @@ mod grade;
 mod parse;
 mod program;
 mod results;
+mod score;
 mod sets;
 mod text;

@@ -14,6 +14,7 @@ pub mod head;
 pub mod influence;
 pub mod matmul;
 pub mod paged;
+pub mod question_sums;
 pub mod rmsnorm;
 pub mod rope;
 pub mod sample;

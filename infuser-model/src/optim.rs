@@ -82,6 +82,12 @@ impl Optimizer {
         &self.settings
     }
 
+    /// The same state under other settings, for steps that are only tried.
+    #[must_use]
+    pub fn with_settings(self, settings: OptimizerSettings) -> Self {
+        Self { settings, ..self }
+    }
+
     /// Steps taken.
     pub fn steps(&self) -> u64 {
         self.steps

@@ -15,7 +15,13 @@ use std::{
 };
 
 use infuser_benches::answers;
-use infuser_data::answer::{Submission, math, mcq, numeric, text};
+use infuser_data::{
+    answer::{Submission, math, mcq, numeric, text},
+    question::{
+        Seeds,
+        parse::{Shape, Task, parse_bytes},
+    },
+};
 
 /// No input of [`MAX_BYTES`] may take longer.
 const LIMIT: Duration = Duration::from_millis(10);
@@ -28,7 +34,15 @@ const HANG: Duration = Duration::from_secs(10);
 static CURRENT: Mutex<Option<(Instant, String, String)>> = Mutex::new(None);
 
 /// Pieces that graders and parsers look for.
-const PIECES: [&str; 64] = [
+const PIECES: [&str; 72] = [
+    "{\"question_text\": \"",
+    "\"choices\": [",
+    "\"ground_truth\": \"",
+    "```json",
+    "```",
+    "\", \"",
+    ": ",
+    "\\u",
     "\\boxed{",
     "\\fbox{",
     "\\frac{",
@@ -100,11 +114,12 @@ struct Target {
     run: fn(&str, &str),
 }
 
-const TARGETS: [Target; 4] = [
+const TARGETS: [Target; 5] = [
     Target { name: "mcq", run: run_mcq },
     Target { name: "math", run: run_math },
     Target { name: "numeric", run: run_numeric },
     Target { name: "text", run: run_text },
+    Target { name: "parse", run: run_parse },
 ];
 
 fn run_mcq(output: &str, other: &str) {
@@ -125,6 +140,20 @@ fn run_numeric(output: &str, other: &str) {
 
 fn run_text(output: &str, other: &str) {
     black_box(text::grade(Submission::Response(output), other));
+}
+
+/// A whole output, and one inside an object that is nearly a question.
+fn run_parse(output: &str, other: &str) {
+    let end = (0..=other.len().min(200)).rev().find(|at| other.is_char_boundary(*at)).unwrap_or(0);
+    let seeds = Seeds::new([other]);
+    let task =
+        Task { shuffle: Some(1), seeds: Some(&seeds), ..Task::new(Shape::Choice, "document") };
+    black_box(parse_bytes(output.as_bytes(), &task).is_ok());
+    let object = format!(
+        "{{\"question_text\": \"{output}\", \"choices\": [\"a\", \"b\", \"c\", \"{}\"], \"ground_truth\": \"a\"}}",
+        &other[..end]
+    );
+    black_box(parse_bytes(object.as_bytes(), &task).is_ok());
 }
 
 /// SplitMix64: the same inputs for the same seed.

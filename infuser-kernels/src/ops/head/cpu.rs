@@ -1,5 +1,7 @@
 //! The CPU side of [`super`]: chunks of rows, each one product and one sweep over its logits.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::{Head, SCRATCH_BYTES, Sizes, Upstream};
@@ -120,7 +122,7 @@ pub(super) fn backward(
             let row_gradient = upstream.row(from + i, head.temperature);
             simd(
                 #[inline(always)]
-                || row_gradient.apply(row, targets[from + i] as usize),
+                || row_gradient.apply(row, Some(targets[from + i] as usize)),
             );
         });
         let dlogits = logits.as_view();
@@ -131,6 +133,32 @@ pub(super) fn backward(
             matmul::tn(dlogits, x, dweight.reborrow(), Write::Add)?;
         }
     }
+    Ok(())
+}
+
+pub(super) fn dlogits(
+    head: &Head<'_>,
+    columns: Range<usize>,
+    targets: &[u32],
+    upstream: &Upstream<'_>,
+    mut out: ViewMut<'_>,
+) -> Result<()> {
+    const OP: &str = "head::dlogits";
+    let upstream = Slices::new(OP, upstream)?;
+    matmul::nt(head.x, head.weight.rows(columns.clone())?, out.reborrow(), Write::Overwrite)?;
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let rows = out.into_f32(OP, "out")?.par_chunks_exact_mut(columns.len()).enumerate();
+    rows.for_each(|(i, row)| {
+        let row_gradient = upstream.row(i, head.temperature);
+        let target = targets[i] as usize;
+        let target = columns.contains(&target).then(|| target - columns.start);
+        simd(
+            #[inline(always)]
+            || row_gradient.apply(row, target),
+        );
+    });
     Ok(())
 }
 
@@ -174,22 +202,25 @@ impl<'a> Slices<'a> {
 }
 
 impl RowGradient {
-    /// Turns a row of logits into the gradient of the loss by them.
+    /// Turns a row of logits, or a part of one, into the gradient of the loss by them. `target` is
+    /// where in it the target is, if it is.
     #[inline(always)]
-    fn apply(&self, row: &mut [f32], target: usize) {
+    fn apply(&self, row: &mut [f32], target: Option<usize>) {
         let Self { inverse, lse, entropy, dlogp, dentropy } = *self;
         if dlogp == 0.0 && dentropy == 0.0 {
             return row.fill(0.0);
         }
         // 1 − p of the target as −expm1(logp): near certainty the difference would cancel.
-        let log_target = row[target] * inverse - lse;
+        let log_target = target.map(|target| row[target] * inverse - lse);
         for z in row.iter_mut() {
             let log_p = (*z * inverse - lse).max(-104.0);
             let p = exp(log_p);
             *z = -p * inverse * (dlogp + dentropy * (log_p + entropy));
         }
-        let p = log_target.exp();
-        let through_entropy = dentropy * p * (log_target + entropy);
-        row[target] = inverse * (-dlogp * log_target.exp_m1() - through_entropy);
+        if let Some((target, log_target)) = target.zip(log_target) {
+            let p = log_target.exp();
+            let through_entropy = dentropy * p * (log_target + entropy);
+            row[target] = inverse * (-dlogp * log_target.exp_m1() - through_entropy);
+        }
     }
 }

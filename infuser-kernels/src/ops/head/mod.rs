@@ -18,6 +18,8 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use crate::{
     Device, View, ViewMut, check,
     error::{Error, Result},
@@ -61,6 +63,15 @@ pub struct Upstream<'a> {
     pub dlogp: View<'a>,
     /// Gradient of the loss by `entropy`; `None` if the loss does not contain it.
     pub dentropy: Option<View<'a>>,
+}
+
+impl Upstream<'_> {
+    fn check(&self, op: &'static str, rows: usize) -> Result<()> {
+        check::shape(op, "lse", self.lse.dims(), &[rows])?;
+        check::shape(op, "entropy", self.entropy.dims(), &[rows])?;
+        check::shape(op, "dlogp", self.dlogp.dims(), &[rows])?;
+        self.dentropy.map_or(Ok(()), |d| check::shape(op, "dentropy", d.dims(), &[rows]))
+    }
 }
 
 /// Rows, width, vocabulary: checked.
@@ -139,12 +150,7 @@ pub fn backward(
 ) -> Result<()> {
     const OP: &str = "head::backward";
     let sizes = head.check(OP)?;
-    check::shape(OP, "lse", upstream.lse.dims(), &[sizes.rows])?;
-    check::shape(OP, "entropy", upstream.entropy.dims(), &[sizes.rows])?;
-    check::shape(OP, "dlogp", upstream.dlogp.dims(), &[sizes.rows])?;
-    if let Some(dentropy) = upstream.dentropy {
-        check::shape(OP, "dentropy", dentropy.dims(), &[sizes.rows])?;
-    }
+    upstream.check(OP, sizes.rows)?;
     check::shape(OP, "dx", dx.dims(), &[sizes.rows, sizes.width])?;
     if let Some(dweight) = &dweight {
         check::shape(OP, "dweight", dweight.dims(), &[sizes.vocab, sizes.width])?;
@@ -154,6 +160,34 @@ pub fn backward(
             let targets = head.targets.u32(OP, "targets")?;
             check_targets(OP, targets, sizes.vocab)?;
             cpu::backward(head, &sizes, targets, upstream, dx, dweight)
+        }
+    }
+}
+
+/// Columns `columns` of `dz` as [`backward`] has it, so that `dx` and `dw` can be had part by part of
+/// the vocabulary: `dw` of those rows is `dzᵀ x`, and `dx` is the sum of `dz w` over all parts. The
+/// temperature is in `dz`.
+///
+/// # Shapes
+/// `out`: `[N, columns]`, overwritten.
+///
+/// # Errors
+/// As [`forward`]; [`Error::Argument`] for columns outside the vocabulary.
+pub fn dlogits(
+    head: &Head<'_>,
+    columns: Range<usize>,
+    upstream: &Upstream<'_>,
+    out: ViewMut<'_>,
+) -> Result<()> {
+    const OP: &str = "head::dlogits";
+    let sizes = head.check(OP)?;
+    upstream.check(OP, sizes.rows)?;
+    check::shape(OP, "out", out.dims(), &[sizes.rows, columns.len()])?;
+    match head.x.device() {
+        Device::Cpu => {
+            let targets = head.targets.u32(OP, "targets")?;
+            check_targets(OP, targets, sizes.vocab)?;
+            cpu::dlogits(head, columns, targets, upstream, out)
         }
     }
 }

@@ -2,7 +2,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    Buffer,
+    Buffer, Write,
+    ops::matmul,
     testing::{
         Tolerance, assert_close, assert_gradient, buffer, normal_values, on_threads, poison, widen,
     },
@@ -175,4 +176,82 @@ fn bad_targets_and_temperatures_are_named() {
     case.temperature = 1.0;
     case.targets = Device::Cpu.upload_u32(vec![0, 4]).unwrap();
     assert_eq!(message(&case), "head::forward: row 1: target 4 of a vocabulary of 4");
+}
+
+/// `[dx, dw]`, part by part of the vocabulary.
+fn run_in_parts(case: &Case, cuts: &[usize]) -> [Vec<f32>; 2] {
+    let head = Head {
+        x: case.x.view(),
+        weight: case.w.view(),
+        targets: case.targets.view(),
+        temperature: case.temperature,
+    };
+    let rows = case.x.dims().rows();
+    let [logp, entropy, lse, _, _] = run(case);
+    let [_, entropy, lse] = [logp, entropy, lse].map(|values| buffer(&values, &[rows]));
+    let upstream = Upstream {
+        lse: lse.view(),
+        entropy: entropy.view(),
+        dlogp: case.dlogp.view(),
+        dentropy: case.dentropy.as_ref().map(Buffer::view),
+    };
+    let mut dx = Device::Cpu.zeros_f32(case.x.dims().axes()).unwrap();
+    let mut dw = poison(case.w.dims().axes());
+    for part in cuts.windows(2) {
+        let columns = part[0]..part[1];
+        let mut dz = poison(&[rows, columns.len()]);
+        dlogits(&head, columns.clone(), &upstream, dz.view_mut()).unwrap();
+        let w = case.w.rows(columns.clone()).unwrap();
+        matmul::nn(dz.view(), w, dx.view_mut(), Write::Add).unwrap();
+        let out = dw.rows_mut(columns).unwrap();
+        matmul::tn(dz.view(), case.x.view(), out, Write::Overwrite).unwrap();
+    }
+    [dx, dw].map(|buffer| buffer.to_f32().unwrap())
+}
+
+#[test]
+fn parts_of_the_vocabulary_give_the_whole_gradient() {
+    for (size, entropy) in [(1.0, true), (1.0, false), (12.0, true)] {
+        let mut case = case([37, 16, 129], size, 0.7, entropy);
+        if size > 1.0 {
+            // Rows that no loss asks for.
+            let dlogp: Vec<f32> = (0..37).map(|i| f32::from(u8::from(i % 3 == 0))).collect();
+            (case.dlogp, case.dentropy) = (buffer(&dlogp, &[37]), None);
+        }
+        let [_, _, _, dx, dw] = run(&case).map(|values| widen(&values));
+        for cuts in [&[0, 129][..], &[0, 1, 2, 64, 128, 129], &[0, 0, 50, 50, 129]] {
+            let [got_dx, got_dw] = run_in_parts(&case, cuts);
+            // Scores near ±80 carry roundings of 80, here and there alike.
+            let tolerance = Tolerance { absolute: 2e-5 * f64::from(size), relative: 2e-5 };
+            assert_close("dx", &got_dx, &dx, tolerance);
+            assert_close("dw", &got_dw, &dw, tolerance);
+        }
+        assert_eq!(
+            on_threads(1, || run_in_parts(&case, &[0, 60, 129])),
+            on_threads(5, || run_in_parts(&case, &[0, 60, 129]))
+        );
+    }
+}
+
+#[test]
+fn columns_outside_the_vocabulary_are_refused() {
+    let case = case([2, 3, 4], 1.0, 1.0, false);
+    let head = Head {
+        x: case.x.view(),
+        weight: case.w.view(),
+        targets: case.targets.view(),
+        temperature: 1.0,
+    };
+    let zeros = buffer(&[0.0; 2], &[2]);
+    let upstream = Upstream {
+        lse: zeros.view(),
+        entropy: zeros.view(),
+        dlogp: case.dlogp.view(),
+        dentropy: None,
+    };
+    let mut out = poison(&[2, 2]);
+    let outside = dlogits(&head, 3..5, &upstream, out.view_mut()).unwrap_err();
+    assert!(matches!(outside, Error::Argument { .. }), "{outside}");
+    let wrong = dlogits(&head, 0..3, &upstream, out.view_mut()).unwrap_err();
+    assert!(matches!(wrong, Error::Shape { tensor: "out", .. }), "{wrong}");
 }

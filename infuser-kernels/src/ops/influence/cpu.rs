@@ -13,22 +13,23 @@ const LANES: usize = 16;
 
 /// `v̂ = keep · v + square · g²`.
 #[derive(Clone, Copy)]
-struct Factors {
+pub(crate) struct Factors {
     keep: f64,
     square: f64,
     epsilon: f64,
 }
 
 impl Factors {
-    fn new(preconditioner: &Preconditioner) -> Self {
+    pub(crate) fn new(preconditioner: &Preconditioner) -> Self {
         let Preconditioner { beta2, epsilon, step } = *preconditioner;
         let correction = 1.0 - beta2.powf(step as f64 + 1.0);
         Self { keep: beta2 / correction, square: (1.0 - beta2) / correction, epsilon }
     }
 }
 
+/// The four sums on their way, lane by lane.
 #[derive(Default)]
-struct Lanes {
+pub(crate) struct Lanes {
     dot: [f64; LANES],
     gradient_sq: [f64; LANES],
     gamma_dot: [f64; LANES],
@@ -50,7 +51,31 @@ impl Lanes {
         }
     }
 
-    fn sums(&self) -> Sums {
+    /// Adds the elements of three slices of one length.
+    #[inline(always)]
+    pub(crate) fn add_slices(&mut self, f: Factors, g: &[f32], v: Option<&[f32]>, m: &[f32]) {
+        let (g_chunks, g_tail) = g.as_chunks::<LANES>();
+        let (m_chunks, m_tail) = m.as_chunks::<LANES>();
+        if let Some(v) = v {
+            let (v_chunks, v_tail) = v.as_chunks::<LANES>();
+            for ((g, v), m) in g_chunks.iter().zip(v_chunks).zip(m_chunks) {
+                self.add(f, g, v, m);
+            }
+            if !g_tail.is_empty() {
+                self.add(f, &padded(g_tail), &padded(v_tail), &padded(m_tail));
+            }
+        } else {
+            for (g, m) in g_chunks.iter().zip(m_chunks) {
+                self.add(f, g, &[0.0; LANES], m);
+            }
+            if !g_tail.is_empty() {
+                self.add(f, &padded(g_tail), &[0.0; LANES], &padded(m_tail));
+            }
+        }
+    }
+
+    /// The sums over all lanes.
+    pub(crate) fn sums(&self) -> Sums {
         let sum = |lanes: &[f64; LANES]| lanes.iter().sum();
         Sums {
             dot: sum(&self.dot),
@@ -68,26 +93,6 @@ fn padded(tail: &[f32]) -> [f32; LANES] {
     chunk
 }
 
-#[inline(always)]
-fn task(f: Factors, g: &[f32], v: Option<&[f32]>, m: &[f32]) -> Sums {
-    let mut lanes = Lanes::default();
-    let (g_chunks, g_tail) = g.as_chunks::<LANES>();
-    let (m_chunks, m_tail) = m.as_chunks::<LANES>();
-    if let Some(v) = v {
-        let (v_chunks, v_tail) = v.as_chunks::<LANES>();
-        for ((g, v), m) in g_chunks.iter().zip(v_chunks).zip(m_chunks) {
-            lanes.add(f, g, v, m);
-        }
-        lanes.add(f, &padded(g_tail), &padded(v_tail), &padded(m_tail));
-    } else {
-        for (g, m) in g_chunks.iter().zip(m_chunks) {
-            lanes.add(f, g, &[0.0; LANES], m);
-        }
-        lanes.add(f, &padded(g_tail), &[0.0; LANES], &padded(m_tail));
-    }
-    lanes.sums()
-}
-
 pub(super) fn sums(
     gradient: &[f32],
     exp_avg_sq: Option<&[f32]>,
@@ -101,7 +106,11 @@ pub(super) fn sums(
             let v = exp_avg_sq.map(|v| &v[i * TASK..i * TASK + g.len()]);
             simd(
                 #[inline(always)]
-                || task(factors, g, v, m),
+                || {
+                    let mut lanes = Lanes::default();
+                    lanes.add_slices(factors, g, v, m);
+                    lanes.sums()
+                },
             )
         })
         .collect();

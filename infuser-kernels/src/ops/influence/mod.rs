@@ -12,7 +12,7 @@
 //! `⟨Γ,m⟩ / (|Γ| |m|)` or one of its relatives. `|m|²` is the same for all questions and comes once
 //! from [`grad_norm::sum_of_squares`](super::grad_norm::sum_of_squares).
 
-mod cpu;
+pub(crate) mod cpu;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
 #[cfg(test)]
@@ -92,7 +92,8 @@ pub fn sums(
     }
 }
 
-fn check_preconditioner(
+/// The settings are in range, and steps were taken only if there is a state.
+pub(super) fn check_preconditioner(
     op: &'static str,
     preconditioner: &Preconditioner,
     has_state: bool,

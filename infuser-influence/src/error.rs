@@ -1,0 +1,43 @@
+//! What can go wrong around scores.
+
+/// The result of every fallible function of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Questions, a target or a setting that no score can come from.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model or its device refused.
+    #[error(transparent)]
+    Model(#[from] infuser_model::Error),
+    /// A question that the model cannot run, or whose parts do not fit together.
+    #[error("question {index}: {problem}")]
+    Question {
+        /// Which, from 0.
+        index: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A reference gradient that gives no direction, or one of another time or model.
+    #[error("target: {0}")]
+    Target(String),
+    /// A setting outside its range.
+    #[error("{0}")]
+    Setting(String),
+}
+
+impl Error {
+    /// Whether the fault lies in what the user passed rather than in the run.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Model(error) => error.is_bad_input(),
+            _ => true,
+        }
+    }
+}
+
+impl From<infuser_kernels::Error> for Error {
+    fn from(error: infuser_kernels::Error) -> Self {
+        Self::Model(error.into())
+    }
+}

@@ -1,0 +1,191 @@
+//! The gradient sink that sums instead of storing.
+
+use infuser_kernels::{
+    Buffer, Device, View, ViewMut, Write,
+    ops::{
+        bias, embedding, head,
+        influence::{self, Preconditioner, Sums},
+        matmul,
+        question_sums::{self, Against, Questions, Touched},
+        rmsnorm,
+    },
+};
+use infuser_model::{GradientSink, NormFactors, ParamId, Result, RowsOf, Tensors};
+
+use crate::packed::Packed;
+
+/// What gradients are compared with: the reference gradient and the optimizer's state.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Comparison<'a> {
+    pub(crate) target: &'a Tensors,
+    pub(crate) exp_avg_sq: Option<&'a Tensors>,
+    pub(crate) preconditioner: Preconditioner,
+}
+
+impl<'a> Comparison<'a> {
+    fn at(&self, id: ParamId) -> Against<'a> {
+        Against {
+            target: self.target[id].view(),
+            exp_avg_sq: self.exp_avg_sq.map(|v| v[id].view()),
+            preconditioner: self.preconditioner,
+        }
+    }
+
+    /// The sums of a stored gradient.
+    pub(crate) fn sums(&self, id: ParamId, gradient: View<'_>) -> Result<Sums> {
+        let Against { target, exp_avg_sq, preconditioner } = self.at(id);
+        Ok(influence::sums(gradient, exp_avg_sq, target, &preconditioner)?)
+    }
+}
+
+/// Adds up the four sums of each question of a batch while the backward pass runs.
+///
+/// Memory beside that of the pass: a tile of gradient for each thread; the logits of a part of the
+/// vocabulary; one embedding row for each question and distinct token of it, which together are no
+/// larger than the batch's hidden states.
+pub(crate) struct Influence<'a> {
+    comparison: Comparison<'a>,
+    packed: &'a Packed<'a>,
+    /// The embedding, if it is the head's weight too.
+    tied: Option<ParamId>,
+    sums: Vec<Sums>,
+    /// Sorted by row of the table.
+    touched: Vec<Touched>,
+    /// Gradients of the touched rows, once the head has been there.
+    held: Option<Buffer>,
+}
+
+impl<'a> Influence<'a> {
+    pub(crate) fn new(
+        comparison: Comparison<'a>,
+        packed: &'a Packed<'a>,
+        tied: Option<ParamId>,
+    ) -> Self {
+        let mut touched = Vec::new();
+        for question in 0..packed.rows.len() {
+            let own =
+                packed.rows.ranges(question).iter().flat_map(|rows| &packed.tokens[rows.clone()]);
+            touched.extend(own.map(|id| Touched { id: *id, question: question as u32 }));
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        let sums = vec![Sums::default(); packed.rows.len()];
+        Self { comparison, packed, tied, sums, touched, held: None }
+    }
+
+    pub(crate) fn into_sums(self) -> Vec<Sums> {
+        self.sums
+    }
+
+    /// Adds the sums of a parameter that is small enough to form question by question.
+    fn vectors(
+        &mut self,
+        id: ParamId,
+        questions: &Questions,
+        form: impl Fn(std::ops::Range<usize>, ViewMut<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let shape = self.comparison.target[id].dims();
+        let mut gradient = self.comparison.target[id].device().zeros_f32(shape.axes())?;
+        for (question, sums) in self.sums.iter_mut().enumerate() {
+            gradient.clear();
+            for range in questions.ranges(question) {
+                form(range.clone(), gradient.view_mut())?;
+            }
+            *sums += self.comparison.sums(id, gradient.view())?;
+        }
+        Ok(())
+    }
+
+    /// Zeros for the touched rows.
+    fn rows(&self, device: Device, width: usize) -> Result<Buffer> {
+        Ok(device.zeros_f32(&[self.touched.len(), width])?)
+    }
+}
+
+/// Columns of the vocabulary whose logits exist at one time.
+fn columns(outputs: usize, vocab: usize) -> usize {
+    (head::SCRATCH_BYTES / (4 * outputs.max(1))).max(256).min(vocab.max(1))
+}
+
+impl GradientSink for Influence<'_> {
+    fn linear(&mut self, weight: ParamId, x: View<'_>, dy: View<'_>) -> Result<()> {
+        let against = self.comparison.at(weight);
+        Ok(question_sums::linear(dy, x, &self.packed.rows, &against, &mut self.sums)?)
+    }
+
+    fn bias(&mut self, id: ParamId, dy: View<'_>) -> Result<()> {
+        let questions = &self.packed.rows;
+        self.vectors(id, questions, |rows, out| Ok(bias::backward(dy.rows(rows)?, out)?))
+    }
+
+    fn norm(&mut self, weight: ParamId, factors: NormFactors<'_>) -> Result<()> {
+        let NormFactors { dy, x, rstd, rows } = factors;
+        let questions = match rows {
+            RowsOf::Tokens => self.packed.rows.clone(),
+            RowsOf::TokenHeads(heads) => self.packed.rows.scaled(heads),
+            RowsOf::Outputs => self.packed.outputs.clone(),
+        };
+        self.vectors(weight, &questions, |rows, out| {
+            let (dy, x, rstd) = (dy.rows(rows.clone())?, x.rows(rows.clone())?, rstd.rows(rows)?);
+            Ok(rmsnorm::backward_weight(dy, x, rstd, out)?)
+        })
+    }
+
+    /// The last: adds what the rows of the table get as embeddings to what they got as the head's.
+    fn embedding(&mut self, table: ParamId, tokens: View<'_>, dx: View<'_>) -> Result<()> {
+        let mut held = match self.held.take() {
+            Some(held) => held,
+            None => self.rows(tokens.device(), dx.dims().row_len())?,
+        };
+        let mut places = vec![0; self.packed.tokens.len()];
+        for question in 0..self.packed.rows.len() {
+            for row in self.packed.rows.ranges(question).iter().cloned().flatten() {
+                let wanted = Touched { id: self.packed.tokens[row], question: question as u32 };
+                let Ok(place) = self.touched.binary_search(&wanted) else {
+                    unreachable!("`new` lists every token of every question")
+                };
+                places[row] = place as u32;
+            }
+        }
+        let places = tokens.device().upload_u32(places)?;
+        embedding::scatter_add(dx, places.view(), held.view_mut())?;
+        let against = self.comparison.at(table);
+        Ok(question_sums::touched(held.view(), &self.touched, &against, &mut self.sums)?)
+    }
+
+    /// Part by part of the vocabulary: the logits' gradient, its share of `dx`, the sums of those rows
+    /// of the weight. The rows that [`Influence::embedding`] adds to are taken out and held.
+    fn head(
+        &mut self,
+        weight: ParamId,
+        head: &head::Head<'_>,
+        upstream: &head::Upstream<'_>,
+        mut dx: ViewMut<'_>,
+    ) -> Result<()> {
+        let (outputs, vocab) = (head.x.dims().rows(), head.weight.dims().rows());
+        let device = head.x.device();
+        let tied = self.tied == Some(weight);
+        let mut held = self.rows(device, if tied { head.x.dims().row_len() } else { 0 })?;
+        let against = self.comparison.at(weight);
+        let step = columns(outputs, vocab);
+        let mut write = Write::Overwrite;
+        for start in (0..vocab).step_by(step) {
+            let columns = start..vocab.min(start + step);
+            let mut dz = device.zeros_f32(&[outputs, columns.len()])?;
+            head::dlogits(head, columns.clone(), upstream, dz.view_mut())?;
+            matmul::nn(dz.view(), head.weight.rows(columns.clone())?, dx.reborrow(), write)?;
+            write = Write::Add;
+            if tied {
+                let first = self.touched.partition_point(|row| (row.id as usize) < columns.start);
+                let last = self.touched.partition_point(|row| (row.id as usize) < columns.end);
+                let (rows, taken) = (held.rows_mut(first..last)?, &self.touched[first..last]);
+                let (dz, outputs) = (dz.view_mut(), &self.packed.outputs);
+                question_sums::take_rows(dz, head.x, outputs, (taken, columns.start), rows)?;
+            }
+            let (against, outputs) = (against.rows(columns)?, &self.packed.outputs);
+            question_sums::linear(dz.view(), head.x, outputs, &against, &mut self.sums)?;
+        }
+        self.held = tied.then_some(held);
+        Ok(())
+    }
+}
