@@ -22,7 +22,15 @@ const CONFIG: &str = r#"{
 /// # Errors
 /// If there is no memory.
 pub fn model() -> Result<Model> {
-    let config = ModelConfig::parse(Path::new("benchmark"), CONFIG.as_bytes())?;
+    build(CONFIG)
+}
+
+/// A model of any config with such weights.
+///
+/// # Errors
+/// If the config is not valid, or there is no memory.
+pub fn build(config: &str) -> Result<Model> {
+    let config = ModelConfig::parse(Path::new("benchmark"), config.as_bytes())?;
     let layout = Layout::new(&config);
     let mut weights = Tensors::zeros(&layout, Device::Cpu)?;
     for (id, param) in layout.iter() {

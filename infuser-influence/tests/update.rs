@@ -140,23 +140,17 @@ impl<'a> Update<'a> {
         let mut loss = loss::clipped(&tokens, &self.clip, self.divisor(&lengths)).unwrap();
 
         let own = self.own_divisor(&lengths);
-        let coefficients: Vec<f64> = lengths
-            .iter()
-            .flat_map(|length| std::iter::repeat_n(own.coefficient(*length), *length))
-            .collect();
         let bonus = config["entropy_coeff"].as_f64().unwrap();
-        let dentropy: Vec<f32> = coefficients.iter().map(|c| (-bonus * c) as f32).collect();
-        for (entropy, c) in workspace.entropy().unwrap().iter().zip(&coefficients) {
-            loss.value -= bonus * c * f64::from(*entropy);
-        }
+        let entropies = workspace.entropy().unwrap();
+        let (value, dentropy) = loss::entropy_bonus(&lengths, &entropies, bonus, own).unwrap();
+        loss.value += value;
         if config["use_kl_loss"].as_bool().unwrap() {
             assert_eq!(config["kl_loss_type"], "low_var_kl");
             let factor = config["kl_loss_coef"].as_f64().unwrap();
             let reference = joined(&rollouts.reference.as_ref().unwrap()[range]);
-            let (_, slope) = loss::kl(&logp, &reference, Estimator::K3).unwrap();
-            for ((d, slope), c) in loss.dlogp.iter_mut().zip(slope).zip(&coefficients) {
-                *d += (factor * c * f64::from(slope)) as f32;
-            }
+            let pair = [&logp[..], &reference];
+            let (_, dlogp) = loss::kl_penalty(&lengths, pair, Estimator::K3, factor, own).unwrap();
+            loss.dlogp.iter_mut().zip(dlogp).for_each(|(d, part)| *d += part);
         }
         let entropy = (bonus != 0.0).then_some(&dentropy[..]);
         let gradient = OutputGradient { logp: &loss.dlogp, entropy };

@@ -7,10 +7,12 @@
 mod clipped;
 mod kl;
 mod others;
+mod terms;
 
 pub use clipped::{Clip, clipped};
 pub use kl::{Estimator, kl};
 pub use others::{Gates, cispo, geometric_mean, gspo, reinforce, sapo};
+pub use terms::{entropy_bonus, kl_penalty};
 
 use crate::{
     error::{self, Result},

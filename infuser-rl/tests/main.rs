@@ -1,4 +1,11 @@
-//! Everything that is tested through the public interface.
+//! Everything that is tested through the public interface. One file a theme:
+//!
+//! - `golden`: advantages, losses and corrections of the published code
+//! - `rewards`: rewards, gates and structures of the published code
+//! - `laws`: what must hold for any input
+//! - `gradients`: each loss against central differences
 
 mod golden;
+mod gradients;
+mod laws;
 mod rewards;

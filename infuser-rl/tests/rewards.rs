@@ -3,9 +3,9 @@ use infuser_rl::{
     reward::{Component, Gate, Group, Parts, Structure, Term, spice},
     select::varies,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::golden::{cases, close, ids, normalisation, number};
+use crate::golden::{cases, close, ids, normalisation as normalisation_of, number};
 
 #[test]
 fn solver_rewards() {
@@ -64,7 +64,7 @@ fn terms(list: &Value) -> Vec<Term> {
         Some(name) => Term { component: component(name), weight: 1.0 },
         None => Term {
             component: component(term["name"].as_str().unwrap()),
-            weight: term["weight"].as_f64().unwrap_or(1.0),
+            weight: weight(&term["weight"]),
         },
     };
     list.as_array().unwrap().iter().map(term).collect()
@@ -73,21 +73,18 @@ fn terms(list: &Value) -> Vec<Term> {
 fn structure(inputs: &Value) -> Structure {
     let (config, payload) = (&inputs["config"], &inputs["payload"]);
     let mode = |name: &Value| {
-        Some(normalisation(&serde_json::json!({"normalization_mode": name})))
-            .filter(|_| name.is_string())
+        Some(normalisation_of(&json!({"normalization_mode": name}))).filter(|_| name.is_string())
     };
     let training = &config["training"];
     let groups = &training["generator_reward_structure"];
     let group = |group: &Value| match group {
         Value::Object(_) => Group {
-            weight: group["group_weight"].as_f64().unwrap_or(1.0),
+            weight: weight(&group["group_weight"]),
             terms: terms(&group["terms"]),
             normalisation: mode(&group["normalization_mode"]),
         },
         Value::Array(_) => Group { weight: 1.0, terms: terms(group), normalisation: None },
-        name => {
-            Group { weight: 1.0, terms: terms(&serde_json::json!([name])), normalisation: None }
-        }
+        name => Group { weight: 1.0, terms: terms(&json!([name])), normalisation: None },
     };
     if let Some(list) = groups.as_array().filter(|list| !list.is_empty()) {
         return Structure::Decoupled(list.iter().map(group).collect());
@@ -105,6 +102,46 @@ fn structure(inputs: &Value) -> Structure {
     let normalisation = mode(&config["algorithm"]["generator_normalization_mode"]);
     let normalisation = normalisation.unwrap_or(Normalisation::GroupStd);
     Structure::Summed { terms: selected.iter().map(term).collect(), normalisation }
+}
+
+/// A number of a config; the file has strings for those that JSON has not.
+fn weight(value: &Value) -> f64 {
+    match value.as_str() {
+        Some(text) => text.parse().unwrap(),
+        None => value.as_f64().unwrap_or(1.0),
+    }
+}
+
+/// Forms of the configuration come to the structure that the reference makes of them, or to an error
+/// where it makes one.
+#[test]
+fn structures() {
+    for (name, config, outputs) in cases("reward_structure.json") {
+        let selected = &config["training"]["generator_reward_components"];
+        let empty = json!([]);
+        let selected = if selected.is_array() { selected } else { &empty };
+        let inputs = json!({"config": config, "payload": {"selected_components": selected}});
+        let got = structure(&inputs);
+        let expected = &outputs["structure"];
+        if expected.get("error").is_some() {
+            assert!(got.check().is_err(), "{name}: {got:?}, expected {expected}");
+            continue;
+        }
+        got.check().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let Structure::Decoupled(groups) = got else {
+            panic!("{name}: {got:?}, expected {expected}");
+        };
+        let expected = expected.as_array().unwrap();
+        assert_eq!(groups.len(), expected.len(), "{name}");
+        for (group, want) in groups.iter().zip(expected) {
+            let normalisation = Some(&want["normalization_mode"]).filter(|mode| mode.is_string());
+            let normalisation =
+                normalisation.map(|mode| normalisation_of(&json!({"normalization_mode": mode})));
+            let terms = terms(&want["terms"]);
+            let weight = want["group_weight"].as_f64().unwrap();
+            assert_eq!(group, &Group { weight, terms, normalisation }, "{name}");
+        }
+    }
 }
 
 fn gate(config: &Value) -> Gate {
