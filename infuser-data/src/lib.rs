@@ -16,5 +16,6 @@ pub mod prompt;
 pub mod question;
 pub mod suite;
 pub mod tokenizer;
+pub mod world;
 
 pub use error::{Error, Result};

@@ -187,6 +187,14 @@ impl Prompts {
         Self::with(found)
     }
 
+    /// The built-in templates, but for `own`: names and sources.
+    pub(crate) fn overlaid(own: &[(&'static str, &str)]) -> Result<Self> {
+        let place = |name: &str| Path::new("(built-in prompts)").join(name);
+        Self::with(
+            own.iter().map(|(name, text)| (*name, (place(name), text.to_string()))).collect(),
+        )
+    }
+
     fn with(mut own: BTreeMap<&'static str, (PathBuf, String)>) -> Result<Self> {
         let mut prompts = Self { environment: environment()?, places: BTreeMap::new() };
         for (name, built_in) in BUILT_IN {

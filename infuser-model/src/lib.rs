@@ -18,12 +18,14 @@ pub mod checkpoint;
 mod config;
 mod error;
 pub mod generate;
+mod init;
 mod layers;
 mod layout;
 pub mod memory;
 pub mod optim;
 mod packed;
 mod sink;
+pub mod supervised;
 mod transformer;
 mod workspace;
 
