@@ -56,31 +56,25 @@ pub fn documents(count: usize, seed: u64) -> Vec<Document> {
     (0..count).into_par_iter().map(document).collect()
 }
 
-/// Questions of every skill, for reports of what a solver can do: `count` of each, from the documents'
-/// part.
+/// Questions of a skill, for reports of what a solver can do, from the documents' part.
 ///
 /// # Errors
 /// None in practice: choices differ and hold the answer.
-pub fn review(count: usize, seed: u64) -> Result<Vec<(Skill, Item)>> {
-    let mut items = Vec::with_capacity(count * Skill::ALL.len());
-    for skill in Skill::ALL {
-        for i in 0..count {
-            let mut stream =
-                Stream::new(seed, "review", (i * Skill::ALL.len()) as u64 + skill as u64);
-            let (problem, choices) = exam::practice(skill, &mut stream);
-            let question = exam::question(problem, &choices, problem.answer())
-                .map_err(|problem| crate::Error::Setting(problem.to_string()))?;
-            let item = Item {
-                id: format!("world-{}-review-{i}", skill.name()),
-                set: "world".into(),
-                split: "review".into(),
-                subject: Some(skill.name().into()),
-                question,
-            };
-            items.push((skill, item));
-        }
-    }
-    Ok(items)
+pub fn review(skill: Skill, count: usize, seed: u64) -> Result<Vec<Item>> {
+    let name = skill.name();
+    let item = |i: usize| {
+        let mut stream = Stream::new(seed, name, i as u64);
+        let (problem, choices) = exam::practice(skill, &mut stream);
+        let question = exam::question(problem, &choices, problem.answer());
+        Ok(Item {
+            id: format!("world-{name}-review-{i}"),
+            set: "world".into(),
+            split: "review".into(),
+            subject: Some(name.into()),
+            question: question.map_err(|problem| crate::Error::Setting(problem.to_string()))?,
+        })
+    };
+    (0..count).map(item).collect()
 }
 
 #[cfg(test)]

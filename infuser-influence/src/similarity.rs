@@ -1,5 +1,7 @@
 //! From sums over parameters to one score.
 
+use serde::{Deserialize, Serialize};
+
 use infuser_kernels::ops::influence::Sums;
 
 /// Norms below this count as this, so that nothing is divided by zero: a question without a gradient
@@ -10,7 +12,8 @@ const MIN_NORM: f64 = 1e-12;
 ///
 /// Both are gradients of losses: a positive score says that a step on the question lowers the loss
 /// on the target too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Similarity {
     /// `⟨g, m⟩`: what a step of plain gradient descent would change, to first order.
     Dot,

@@ -4,6 +4,8 @@
 //! ratio `exp(old − rollout)` corrects for it, cut from above (truncated importance sampling, Yao et
 //! al. 2025). Tokens or responses far off may be rejected altogether.
 
+use serde::{Deserialize, Serialize};
+
 mod metrics;
 
 pub use metrics::{Mismatch, Spread};
@@ -17,7 +19,8 @@ use crate::{
 const MAX_LOG_RATIO: f64 = 20.0;
 
 /// What one weight is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Level {
     /// Each token has its own: `exp(d_t)`.
     Token,
@@ -28,7 +31,8 @@ pub enum Level {
 }
 
 /// Importance weights.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub struct Truncation {
     /// Of tokens or of responses.
     pub level: Level,
@@ -39,7 +43,8 @@ pub struct Truncation {
 }
 
 /// Which ratios are too far off to learn from.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub struct Rejection {
     /// Of tokens or of responses.
     pub level: Level,
@@ -56,7 +61,8 @@ impl Rejection {
 }
 
 /// What is done about the mismatch. The default is the paper's: token weights up to 2.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub struct Correction {
     /// Weights, if any.
     pub truncation: Option<Truncation>,

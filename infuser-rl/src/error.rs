@@ -4,7 +4,7 @@
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Arguments that do not fit together, or a setting outside its range.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A slice of another length than the others.
@@ -30,6 +30,24 @@ pub enum Error {
     /// A setting outside its range.
     #[error("{0}")]
     Setting(String),
+    /// The run was told to stop; what was finished is kept.
+    #[error("interrupted")]
+    Interrupted,
+    /// Going on would train on nothing.
+    #[error("{0}")]
+    Guard(String),
+    /// What a stage made cannot be kept, or what was kept cannot be read.
+    #[error("{0}")]
+    Store(String),
+    /// Of influence scores.
+    #[error(transparent)]
+    Influence(#[from] infuser_influence::Error),
+    /// Of documents, prompts or tokenizers.
+    #[error(transparent)]
+    Data(#[from] infuser_data::Error),
+    /// Of models.
+    #[error(transparent)]
+    Model(#[from] infuser_model::Error),
 }
 
 /// Checks a length.

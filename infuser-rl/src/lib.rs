@@ -6,11 +6,19 @@
 //! run in f64.
 
 pub mod advantage;
+pub mod card;
+pub mod config;
 pub mod correction;
 mod error;
 pub mod loss;
+pub mod policy;
+pub mod pretrain;
 pub mod reduce;
 pub mod reward;
+pub mod role;
+pub mod rollout;
 pub mod select;
+pub mod train;
+pub mod voice;
 
 pub use error::{Error, Result};

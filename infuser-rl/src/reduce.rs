@@ -4,8 +4,11 @@
 //! so that the sum over micro-batches is the same however they are cut. (The published code divides
 //! each micro-batch by its nominal size.)
 
+use serde::{Deserialize, Serialize};
+
 /// How the losses of tokens become one number.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Reduction {
     /// The mean over all tokens: a long response counts more.
     TokenMean,

@@ -1,12 +1,15 @@
 //! What a generated question is worth, and how its parts become one advantage.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     advantage::{Normalisation, Singleton, normalise, whiten},
     error::{self, Error, Result},
 };
 
 /// A part of a question's reward.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Component {
     /// How much it would improve the solver on the target.
     Influence,
@@ -60,7 +63,8 @@ impl Parts {
 ///
 /// A document's spread is the population deviation of the influence of all its rows, those that are
 /// no valid question with 0. At or below the threshold, the influence of all its questions becomes 0.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Gate {
     /// All documents.
     Open,
@@ -151,7 +155,8 @@ fn quantile(mut values: Vec<f64>, part: f64) -> f64 {
 }
 
 /// A component and its weight.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub struct Term {
     /// Which.
     pub component: Component,
@@ -160,7 +165,8 @@ pub struct Term {
 }
 
 /// Terms that are summed and normalised together.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub struct Group {
     /// Factor on the group's advantage.
     pub weight: f64,
@@ -184,7 +190,8 @@ impl Group {
 }
 
 /// How components become an advantage.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Structure {
     /// All components are summed, then normalised.
     Summed {

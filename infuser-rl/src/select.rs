@@ -1,11 +1,14 @@
 //! Which questions the solver learns from, and in what order.
 
+use serde::{Deserialize, Serialize};
+
 use infuser_kernels::rng::Stream;
 
 use crate::error::{Error, Result};
 
 /// Which questions are kept, of those whose answers differ in score.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Filter {
     /// All.
     All,

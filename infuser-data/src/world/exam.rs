@@ -15,7 +15,7 @@ pub const CHOICES: usize = 4;
 const TEMPTING: f64 = 0.75;
 
 /// The right answer and others, in any order: usually what the misconception gives, and neighbours.
-pub fn choices(problem: Problem, stream: &mut Stream) -> [i32; CHOICES] {
+pub(super) fn choices(problem: Problem, stream: &mut Stream) -> [i32; CHOICES] {
     let (right, wrong) = (problem.answer(), problem.solve(Method::Misconception).value);
     let mut found = vec![right];
     if wrong != right && stream.chance(TEMPTING) {
@@ -39,7 +39,11 @@ pub fn choices(problem: Problem, stream: &mut Stream) -> [i32; CHOICES] {
 ///
 /// # Errors
 /// Choices that are alike, or without the answer.
-pub fn question(problem: Problem, choices: &[i32], answer: i32) -> Result<Question, Invalid> {
+pub(super) fn question(
+    problem: Problem,
+    choices: &[i32],
+    answer: i32,
+) -> Result<Question, Invalid> {
     let correct = choices.iter().position(|choice| *choice == answer);
     let correct = correct.ok_or(Invalid::AnswerNotAChoice)?;
     let texts: Vec<String> = choices.iter().map(ToString::to_string).collect();
@@ -71,7 +75,7 @@ pub fn target(skill: Skill, part: Part, count: usize, seed: u64) -> Vec<Item> {
 }
 
 /// One question of any skill, from the documents' part.
-pub fn practice(skill: Skill, stream: &mut Stream) -> (Problem, [i32; CHOICES]) {
+pub(super) fn practice(skill: Skill, stream: &mut Stream) -> (Problem, [i32; CHOICES]) {
     let problem = Problem::draw(skill, Part::Documents, stream);
     let choices = choices(problem, stream);
     (problem, choices)

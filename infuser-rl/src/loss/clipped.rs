@@ -1,10 +1,13 @@
 //! Clipped and dual-clip PPO.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Loss, Term, Tokens, sum};
 use crate::{error::Result, reduce::Divisor};
 
 /// Where the ratio is cut.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub struct Clip {
     /// The ratio counts no lower than `1 − low`.
     pub low: f64,

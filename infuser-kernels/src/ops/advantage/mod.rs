@@ -13,6 +13,8 @@
 //! that rounding may leave above zero: equal rewards give advantages of exactly zero and do not
 //! count in `σ̄`. In `σ_B` every row counts, those with advantage zero too.
 
+use serde::{Deserialize, Serialize};
+
 mod cpu;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
@@ -28,7 +30,8 @@ use crate::{
 const EPSILON: f64 = 1e-6;
 
 /// What the centred reward is divided by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Normalisation {
     /// The deviation of the group: GRPO, `group_std`.
     GroupStd,
@@ -42,7 +45,8 @@ pub enum Normalisation {
 }
 
 /// What a group of one row gets, which has no deviation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Singleton {
     /// Advantage 0, and no part in the mean deviation of [`Normalisation::DualStd`]: a single
     /// rollout says nothing about being better than another.

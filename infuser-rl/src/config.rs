@@ -1,0 +1,594 @@
+//! Everything that a run can be told. The defaults are the published recipe.
+//!
+//! An enum carries its own parameters: `gate = "open"`, `gate = { above = 0.1 }`. Nothing here is
+//! read from a file by this crate; paths are for whoever opens them.
+
+mod check;
+
+use std::path::PathBuf;
+
+use infuser_data::question::parse::Shape;
+use infuser_influence::Similarity;
+use infuser_model::{
+    Keep,
+    generate::Sampling,
+    optim::{AdamW, OptimizerSettings, Schedule},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    advantage::{Normalisation, Singleton},
+    correction::Correction,
+    loss::Clip,
+    reduce::Reduction,
+    reward::{Component, Gate, Structure, Term},
+    rollout::Decoding,
+    select::Filter,
+};
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How long, with which parts, from which seed.
+    pub run: Run,
+    /// The models that it starts from.
+    pub models: Models,
+    /// Files.
+    pub data: Data,
+    /// How questions come about.
+    pub questions: Questions,
+    /// The dev set.
+    pub dev: Dev,
+    /// What a question is worth.
+    pub reward: Reward,
+    /// How influence is scored.
+    pub influence: Influence,
+    /// The one who answers.
+    pub solver: Solver,
+    /// The one who asks.
+    pub generator: Generator,
+    /// What is done where engine and training disagree.
+    pub correction: Correction,
+    /// When to stop rather than train on nothing.
+    pub guard: Guard,
+    /// What is tested when.
+    pub evaluation: Evaluation,
+    /// What is kept.
+    pub checkpoint: Checkpoint,
+}
+
+/// How long, with which parts, from which seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Run {
+    /// Seed of every draw.
+    pub seed: u64,
+    /// Iterations: one update of the solver each.
+    pub iterations: u64,
+    /// Updates of the generator in each, every one on documents of its own.
+    pub generator_updates: usize,
+    /// Which parts learn.
+    pub mode: Mode,
+}
+
+/// Which parts learn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Generator and solver.
+    Cotrain,
+    /// The solver alone, on questions of a generator that stays as it is.
+    FixedGenerator,
+    /// The generator alone; the solver stays as it is.
+    FixedSolver,
+    /// The solver alone, on the dev set; no questions are written.
+    DevOnly,
+}
+
+/// The models that it starts from.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Models {
+    /// A Hugging Face folder, or `embedded:tiny`.
+    pub solver: Option<PathBuf>,
+    /// The generator's, if it is another.
+    pub generator: Option<PathBuf>,
+    /// Which prompts they are given.
+    pub prompts: PromptStyle,
+    /// A folder with templates in place of built-in ones.
+    pub templates: Option<PathBuf>,
+}
+
+/// Which prompts the models are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PromptStyle {
+    /// The model's chat template if it has one, else a text to continue.
+    #[default]
+    Auto,
+    /// The chat template.
+    Chat,
+    /// A text to continue.
+    Text,
+    /// The prompts of the embedded world.
+    World,
+}
+
+/// Files.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Data {
+    /// Documents that questions are written from: a pool, or `embedded:N` for worksheets of the world.
+    pub documents: Option<PathBuf>,
+    /// The dev set, or `embedded:SKILL:N`.
+    pub dev: Option<PathBuf>,
+    /// The held-out test set, or `embedded:SKILL:N`; nothing that trains looks at it.
+    pub test: Option<PathBuf>,
+    /// Questions to write others like, for `questions.source = "seeded"`.
+    pub seeds: Option<PathBuf>,
+    /// Questions written before, for `questions.source = "file"`.
+    pub questions: Option<PathBuf>,
+}
+
+/// How questions come about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Questions {
+    /// From what.
+    pub source: Source,
+    /// Documents (or seed questions) of one generator update.
+    pub batch: usize,
+    /// Use the first batch again and again.
+    pub repeat_batch: bool,
+    /// Fewest and most choices.
+    pub choices: (usize, usize),
+    /// Refuse questions that refer to their document.
+    pub self_contained: bool,
+    /// Documents whose source matches are asked for questions without choices; the first that matches
+    /// counts.
+    pub routes: Vec<Route>,
+    /// Documents that are questions themselves, and go to the solver as they are.
+    pub verifiable: Option<Verifiable>,
+}
+
+/// What questions are written from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Source {
+    /// Documents.
+    Documents,
+    /// Other questions.
+    Seeded {
+        /// How many of them a prompt shows.
+        examples: usize,
+    },
+    /// Nothing: they were written before.
+    File,
+}
+
+/// Which documents are asked for which kind of question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// A regular expression that is searched in the document's source.
+    pub pattern: String,
+    /// The kind.
+    pub form: Form,
+}
+
+/// How an answer without choices is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// Four or more choices.
+    Choice,
+    /// One number.
+    Numeric,
+    /// A mathematical expression.
+    Math,
+    /// Words.
+    Text,
+}
+
+/// Documents that hold a question and its answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verifiable {
+    /// A regular expression that is searched in the document's source; all documents if left out.
+    #[serde(default)]
+    pub pattern: Option<String>,
+    /// A regular expression with groups `question` and `answer` that the text must begin with.
+    pub content: String,
+    /// How answers are compared.
+    pub form: Form,
+}
+
+/// The dev set.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dev {
+    /// Use so many of its questions in each iteration, others each time; all if left out.
+    pub subsample: Option<usize>,
+    /// Replace questions that are too hard or too easy.
+    pub curriculum: Option<Curriculum>,
+}
+
+/// A dev set that moves with the solver: questions come from a larger pool, `data.dev`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Curriculum {
+    /// Questions in use at a time.
+    pub questions: usize,
+    /// Iterations between two changes.
+    pub every: u64,
+    /// Part of the questions that goes for being too easy.
+    pub easiest: f64,
+    /// Part of the questions that goes for being too hard.
+    pub hardest: f64,
+}
+
+impl Default for Curriculum {
+    fn default() -> Self {
+        Self { questions: 150, every: 10, easiest: 0.1, hardest: 0.1 }
+    }
+}
+
+/// What a question is worth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reward {
+    /// Components, and how they become an advantage.
+    pub structure: Structure,
+    /// What an output gets that is no valid question.
+    pub invalid: f32,
+    /// What a group of one output gets.
+    pub singleton: Singleton,
+    /// Which documents' influence counts.
+    pub gate: Gate,
+    /// Of the SPICE component.
+    pub spice: Spice,
+    /// Influence is replaced by noise of the same kind: a control.
+    pub shuffle: bool,
+}
+
+/// Of the SPICE component.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spice {
+    /// The best variance of scores.
+    pub target_variance: f64,
+    /// How fast the reward falls beside it.
+    pub scale: f64,
+}
+
+impl Default for Spice {
+    fn default() -> Self {
+        Self { target_variance: 0.25, scale: 0.02 }
+    }
+}
+
+/// How influence is scored.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Influence {
+    /// By which measure.
+    pub similarity: Similarity,
+    /// β of a target that is carried over from iteration to iteration; `None` for a new one each time.
+    pub momentum: Option<f64>,
+}
+
+/// A role's sampling.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rollout {
+    /// Samples of each prompt.
+    pub samples: usize,
+    /// Above 0.
+    pub temperature: f32,
+    /// In (0, 1]; 1 for all tokens.
+    pub top_p: f32,
+    /// `None` for all tokens.
+    pub top_k: Option<usize>,
+    /// In [0, 1]; 0 for all tokens.
+    pub min_p: f32,
+    /// Longer prompts are left out, and counted.
+    pub max_prompt_tokens: usize,
+    /// New tokens of a sample, at most.
+    pub max_tokens: usize,
+    /// Memory for keys and values, in MiB.
+    pub cache_mib: usize,
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self {
+            samples: 8,
+            temperature: 0.7,
+            top_p: 1.0,
+            top_k: None,
+            min_p: 0.0,
+            max_prompt_tokens: 4096,
+            max_tokens: 8192,
+            cache_mib: 1024,
+        }
+    }
+}
+
+impl Rollout {
+    /// For the engine.
+    pub fn decoding(&self) -> Decoding {
+        let Self { temperature, top_p, top_k, min_p, .. } = *self;
+        Decoding {
+            sampling: Sampling::Random { temperature, top_k, top_p, min_p },
+            samples: self.samples,
+            max_tokens: self.max_tokens,
+            cache_bytes: self.cache_mib << 20,
+        }
+    }
+}
+
+/// How a role learns.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Update {
+    /// Of AdamW, after the warm-up.
+    pub learning_rate: f64,
+    /// Steps over which the learning rate rises.
+    pub warmup_steps: u64,
+    /// Of AdamW.
+    pub beta1: f64,
+    /// Of AdamW.
+    pub beta2: f64,
+    /// Of AdamW.
+    pub epsilon: f64,
+    /// Of AdamW, on every parameter.
+    pub weight_decay: f64,
+    /// Gradients of a larger norm are scaled down to it; `None` for no clipping.
+    pub max_norm: Option<f64>,
+    /// Prompts of a step. They are spread evenly: no step has many fewer than another.
+    pub prompts_per_step: usize,
+    /// How often all rollouts are learned from.
+    pub epochs: usize,
+    /// Where the ratio is cut.
+    pub clip: Clip,
+    /// How tokens' losses become one; `None` for the published one: the sum over all tokens by the
+    /// mean length of all responses of the update times the responses of a step.
+    pub reduction: Option<Reduction>,
+    /// Factor on the entropy in the objective.
+    pub entropy: f64,
+    /// Tokens that are computed together: more is faster and takes more memory.
+    pub batch_tokens: usize,
+    /// Compute activations again in the backward pass rather than keep them: slower, less memory.
+    pub recompute: bool,
+}
+
+impl Default for Update {
+    fn default() -> Self {
+        Self {
+            learning_rate: 2e-6,
+            warmup_steps: 0,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+            max_norm: Some(1.0),
+            prompts_per_step: 32,
+            epochs: 1,
+            clip: Clip::default(),
+            reduction: None,
+            entropy: 0.0,
+            batch_tokens: 8192,
+            recompute: true,
+        }
+    }
+}
+
+impl Update {
+    /// What forward passes keep.
+    pub fn keep(&self) -> Keep {
+        if self.recompute { Keep::BlockInputs } else { Keep::Everything }
+    }
+
+    /// For the optimizer.
+    pub fn optimizer(&self) -> OptimizerSettings {
+        let Self { learning_rate, beta1, beta2, epsilon, weight_decay, .. } = *self;
+        OptimizerSettings {
+            adamw: AdamW { learning_rate, beta1, beta2, epsilon, weight_decay },
+            schedule: Schedule::Constant { warmup_steps: self.warmup_steps },
+            max_norm: self.max_norm,
+        }
+    }
+}
+
+/// The one who answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Solver {
+    /// How it samples.
+    pub rollout: Rollout,
+    /// How it learns.
+    pub update: Update,
+    /// What its scores are divided by.
+    pub normalisation: Normalisation,
+    /// Which questions it learns from.
+    pub filter: Filter,
+    /// Added to the score of an answer that stopped by itself and holds none.
+    pub mid_eos_penalty: f32,
+}
+
+/// The one who asks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Generator {
+    /// How it samples.
+    pub rollout: Rollout,
+    /// How it learns.
+    pub update: Update,
+}
+
+/// When to stop rather than train on nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Guard {
+    /// Stop where a smaller share of outputs are valid questions; 0 for never.
+    pub min_valid: f64,
+    /// Stop where a smaller share of answers hold one; 0 for never.
+    pub min_answered: f64,
+}
+
+/// What is tested when.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Evaluation {
+    /// Iterations between two tests; the first and the last state are always tested.
+    pub every: u64,
+    /// Answers to each question.
+    pub samples: usize,
+}
+
+/// What is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Checkpoint {
+    /// Iterations between two checkpoints; the last state is always kept.
+    pub every: u64,
+    /// How many of the last are kept.
+    pub keep: usize,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self { seed: 42, iterations: 100, generator_updates: 1, mode: Mode::Cotrain }
+    }
+}
+
+impl Default for Questions {
+    fn default() -> Self {
+        Self {
+            source: Source::Documents,
+            batch: 128,
+            repeat_batch: false,
+            choices: (4, 8),
+            self_contained: true,
+            routes: Vec::new(),
+            verifiable: None,
+        }
+    }
+}
+
+impl Default for Reward {
+    fn default() -> Self {
+        let term = |component| Term { component, weight: 1.0 };
+        Self {
+            structure: Structure::Summed {
+                terms: vec![term(Component::Influence), term(Component::Invalid)],
+                normalisation: Normalisation::DualStd,
+            },
+            invalid: 0.0,
+            singleton: Singleton::Zero,
+            gate: Gate::Open,
+            spice: Spice::default(),
+            shuffle: false,
+        }
+    }
+}
+
+impl Default for Influence {
+    fn default() -> Self {
+        Self { similarity: Similarity::PreconditionedCosine, momentum: None }
+    }
+}
+
+impl Default for Solver {
+    fn default() -> Self {
+        Self {
+            rollout: Rollout::default(),
+            update: Update::default(),
+            normalisation: Normalisation::Centred,
+            filter: Filter::All,
+            mid_eos_penalty: 0.0,
+        }
+    }
+}
+
+impl Default for Generator {
+    fn default() -> Self {
+        let update = Update { learning_rate: 4e-6, ..Update::default() };
+        Self { rollout: Rollout::default(), update }
+    }
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self { min_valid: 0.05, min_answered: 0.05 }
+    }
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        Self { every: 5, samples: 1 }
+    }
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self { every: 5, keep: 2 }
+    }
+}
+
+impl Form {
+    /// As the parser names it.
+    pub fn shape(self) -> Shape {
+        use infuser_data::question::Form as Of;
+        match self {
+            Self::Choice => Shape::Choice,
+            Self::Numeric => Shape::Open(Of::Numeric),
+            Self::Math => Shape::Open(Of::Math),
+            Self::Text => Shape::Open(Of::Text),
+        }
+    }
+}
+
+impl Config {
+    /// Whether a generator writes questions.
+    pub fn writes(&self) -> bool {
+        self.run.mode != Mode::DevOnly && self.questions.source != Source::File
+    }
+
+    /// Whether the generator learns.
+    pub fn generator_learns(&self) -> bool {
+        self.writes() && matches!(self.run.mode, Mode::Cotrain | Mode::FixedSolver)
+    }
+
+    /// Whether the solver learns.
+    pub fn solver_learns(&self) -> bool {
+        self.run.mode != Mode::FixedSolver
+    }
+
+    /// Whether influence scores are of any use: to the generator's reward, or to choose questions.
+    pub fn needs_influence(&self) -> bool {
+        let chosen =
+            matches!(self.solver.filter, Filter::TopPerDocument(_) | Filter::TopFraction(_));
+        let rewarded = self.reward.components().contains(&Component::Influence);
+        let writes = self.run.mode != Mode::DevOnly;
+        writes && ((self.generator_learns() && rewarded) || (self.solver_learns() && chosen))
+    }
+
+    /// Whether the dev set is answered.
+    pub fn needs_dev(&self) -> bool {
+        self.run.mode == Mode::DevOnly || self.needs_influence()
+    }
+}
+
+impl Reward {
+    /// The components that count.
+    pub fn components(&self) -> Vec<Component> {
+        match &self.structure {
+            Structure::Summed { terms, .. } => terms.iter().map(|term| term.component).collect(),
+            Structure::Decoupled(groups) => {
+                groups.iter().flat_map(|group| &group.terms).map(|term| term.component).collect()
+            }
+        }
+    }
+}

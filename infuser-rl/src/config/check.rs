@@ -1,0 +1,222 @@
+//! Combinations that make no sense are refused before anything is loaded; both keys are named.
+
+use super::{Config, Curriculum, Form, Mode, Rollout, Source, Update};
+use crate::{
+    error::{Error, Result},
+    reward::{Component, Gate},
+    select::Filter,
+};
+
+impl Config {
+    /// Checks every number and combination.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the keys.
+    pub fn check(&self) -> Result<()> {
+        self.modes()?;
+        self.rewards()?;
+        self.files()?;
+        self.numbers()?;
+        self.reward.structure.check()?;
+        self.reward.gate.check()?;
+        self.solver.filter.check()
+    }
+
+    fn modes(&self) -> Result<()> {
+        let Self { run, questions, dev, solver, .. } = self;
+        let dev_only = run.mode == Mode::DevOnly;
+        let from_file = questions.source == Source::File;
+        refuse(
+            run.mode == Mode::Cotrain && from_file,
+            "run.mode = \"cotrain\" needs a generator, but questions.source = \"file\" uses none; \
+             use run.mode = \"fixed_generator\"",
+        )?;
+        refuse(
+            run.mode == Mode::FixedSolver && from_file,
+            "run.mode = \"fixed_solver\" trains only the generator, but questions.source = \"file\" \
+             uses none",
+        )?;
+        refuse(
+            dev_only && run.generator_updates != 1,
+            "run.mode = \"dev_only\" writes no questions, but run.generator_updates is not 1",
+        )?;
+        refuse(
+            dev_only && solver.filter != Filter::All,
+            "run.mode = \"dev_only\" learns from the whole dev set, but solver.filter is not \"all\"",
+        )?;
+        refuse(
+            dev_only && questions.verifiable.is_some(),
+            "run.mode = \"dev_only\" uses no documents, but questions.verifiable is set",
+        )?;
+        refuse(
+            dev.subsample.is_some() && dev.curriculum.is_some(),
+            "dev.subsample and dev.curriculum both choose the dev questions; set one",
+        )?;
+        refuse(
+            dev.curriculum.is_some() && !self.needs_dev(),
+            "dev.curriculum watches the dev set, which run.mode and reward.structure leave unanswered",
+        )?;
+        refuse(
+            matches!(questions.source, Source::Seeded { .. })
+                && (questions.verifiable.is_some() || !questions.routes.is_empty()),
+            "questions.source = \"seeded\" uses no documents, but questions.routes or \
+             questions.verifiable is set",
+        )?;
+        refuse(
+            from_file && (questions.verifiable.is_some() || !questions.routes.is_empty()),
+            "questions.source = \"file\" uses no documents, but questions.routes or \
+             questions.verifiable is set",
+        )?;
+        refuse(
+            questions.verifiable.as_ref().is_some_and(|verifiable| verifiable.form == Form::Choice),
+            "questions.verifiable.form = \"choice\" has no choices to show; use numeric, math or text",
+        )
+    }
+
+    fn rewards(&self) -> Result<()> {
+        let Self { reward, influence, .. } = self;
+        let uses_influence = reward.components().contains(&Component::Influence);
+        refuse(
+            reward.gate != Gate::Open && !uses_influence,
+            "reward.gate acts on influence, which reward.structure does not use",
+        )?;
+        refuse(
+            influence.momentum.is_some() && !self.needs_influence(),
+            "influence.momentum is set, but run.mode, reward.structure and solver.filter use no \
+             influence",
+        )?;
+        refuse(
+            reward.shuffle && !uses_influence,
+            "reward.shuffle shuffles influence, which reward.structure does not use",
+        )
+    }
+
+    fn files(&self) -> Result<()> {
+        let Self { run, models, data, questions, .. } = self;
+        let needs = |missing: bool, key: &str, why: &str| {
+            refuse(missing, &format!("{key} is missing: {why}"))
+        };
+        needs(models.solver.is_none(), "models.solver", "the folder of the model to train")?;
+        needs(
+            self.needs_dev() && data.dev.is_none(),
+            "data.dev",
+            "the questions that say what the solver should become better at",
+        )?;
+        if run.mode == Mode::DevOnly {
+            return Ok(());
+        }
+        match questions.source {
+            Source::Documents => needs(
+                data.documents.is_none(),
+                "data.documents",
+                "a pool of documents; `infuser docs build` makes one",
+            ),
+            Source::Seeded { .. } => needs(
+                data.seeds.is_none(),
+                "data.seeds",
+                "the questions that questions.source = \"seeded\" writes others like",
+            ),
+            Source::File => needs(
+                data.questions.is_none(),
+                "data.questions",
+                "the questions that questions.source = \"file\" takes",
+            ),
+        }
+    }
+
+    fn numbers(&self) -> Result<()> {
+        let Self { run, questions, dev, influence, guard, evaluation, checkpoint, .. } = self;
+        at_least_one("run.iterations", run.iterations as usize)?;
+        at_least_one("run.generator_updates", run.generator_updates)?;
+        at_least_one("questions.batch", questions.batch)?;
+        at_least_one("evaluation.every", evaluation.every as usize)?;
+        at_least_one("evaluation.samples", evaluation.samples)?;
+        at_least_one("checkpoint.every", checkpoint.every as usize)?;
+        at_least_one("checkpoint.keep", checkpoint.keep)?;
+        if let Source::Seeded { examples } = questions.source {
+            at_least_one("questions.source.seeded.examples", examples)?;
+        }
+        let (fewest, most) = questions.choices;
+        refuse(
+            fewest < 2 || fewest > most || most > 26,
+            &format!("questions.choices = [{fewest}, {most}]: expected 2 to 26, the fewer first"),
+        )?;
+        if let Some(count) = dev.subsample {
+            at_least_one("dev.subsample", count)?;
+        }
+        if let Some(Curriculum { questions, every, easiest, hardest }) = dev.curriculum {
+            at_least_one("dev.curriculum.questions", questions)?;
+            at_least_one("dev.curriculum.every", every as usize)?;
+            within("dev.curriculum.easiest", easiest)?;
+            within("dev.curriculum.hardest", hardest)?;
+            refuse(
+                easiest + hardest > 1.0,
+                "dev.curriculum.easiest and dev.curriculum.hardest together are more than all",
+            )?;
+        }
+        if let Some(beta) = influence.momentum {
+            refuse(
+                !(0.0..1.0).contains(&beta),
+                &format!("influence.momentum is {beta}, expected one in [0, 1)"),
+            )?;
+        }
+        within("guard.min_valid", guard.min_valid)?;
+        within("guard.min_answered", guard.min_answered)?;
+        for (role, rollout, update) in [
+            ("solver", &self.solver.rollout, &self.solver.update),
+            ("generator", &self.generator.rollout, &self.generator.update),
+        ] {
+            sampling(role, rollout)?;
+            learning(role, update)?;
+        }
+        refuse(!self.reward.invalid.is_finite(), "reward.invalid is not a number")?;
+        refuse(!self.solver.mid_eos_penalty.is_finite(), "solver.mid_eos_penalty is not a number")
+    }
+}
+
+fn sampling(role: &str, rollout: &Rollout) -> Result<()> {
+    let key = |name: &str| format!("{role}.rollout.{name}");
+    at_least_one(&key("samples"), rollout.samples)?;
+    at_least_one(&key("max_tokens"), rollout.max_tokens)?;
+    at_least_one(&key("max_prompt_tokens"), rollout.max_prompt_tokens)?;
+    at_least_one(&key("cache_mib"), rollout.cache_mib)?;
+    match rollout.decoding().sampling.problem() {
+        Some(problem) => Err(Error::Setting(format!("{role}.rollout: {problem}"))),
+        None => Ok(()),
+    }
+}
+
+fn learning(role: &str, update: &Update) -> Result<()> {
+    let key = |name: &str| format!("{role}.update.{name}");
+    at_least_one(&key("prompts_per_step"), update.prompts_per_step)?;
+    at_least_one(&key("epochs"), update.epochs)?;
+    at_least_one(&key("batch_tokens"), update.batch_tokens)?;
+    let positive = |name: &str, value: f64| {
+        let problem = format!("{} is {value}, expected more than 0", key(name));
+        refuse(!(value > 0.0 && value.is_finite()), &problem)
+    };
+    positive("learning_rate", update.learning_rate)?;
+    positive("epsilon", update.epsilon)?;
+    if let Some(norm) = update.max_norm {
+        positive("max_norm", norm)?;
+    }
+    for (name, beta) in [("beta1", update.beta1), ("beta2", update.beta2)] {
+        let problem = format!("{} is {beta}, expected one in [0, 1)", key(name));
+        refuse(!(0.0..1.0).contains(&beta), &problem)?;
+    }
+    let problem = format!("{} is not a number from 0 on", key("weight_decay"));
+    refuse(!(update.weight_decay >= 0.0 && update.weight_decay.is_finite()), &problem)?;
+    refuse(!update.entropy.is_finite(), &format!("{} is not a number", key("entropy")))
+}
+
+fn refuse(wrong: bool, problem: &str) -> Result<()> {
+    if wrong { Err(Error::Setting(problem.to_string())) } else { Ok(()) }
+}
+
+fn at_least_one(key: &str, count: usize) -> Result<()> {
+    refuse(count == 0, &format!("{key} is 0, expected at least 1"))
+}
+
+fn within(key: &str, part: f64) -> Result<()> {
+    refuse(!(0.0..=1.0).contains(&part), &format!("{key} is {part}, expected one in 0 to 1"))
+}

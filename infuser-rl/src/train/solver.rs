@@ -1,0 +1,158 @@
+//! The solver learns from its answers.
+
+use std::time::Instant;
+
+use infuser_kernels::rng::Stream;
+
+use super::{Metrics, Origin, Place, Scored, Store, Trainer, Update, generator::update_metrics};
+use crate::{
+    advantage::{Singleton, normalise},
+    error::{Error, Result},
+    policy::{self, Group, Row},
+    rollout::Answered,
+    select::{self, Candidate, Ending, solver_reward, varies},
+};
+
+/// A question with what the solver gets for each answer.
+struct Lesson<'a> {
+    answered: &'a Answered,
+    rewards: Vec<f32>,
+    influence: f32,
+    document: u32,
+    /// Not written by the generator: no filter leaves it out.
+    given: bool,
+}
+
+impl Trainer {
+    pub(super) fn update_solver(
+        &mut self,
+        place: Place,
+        dev: Option<&[Answered]>,
+        updates: &[Update],
+        store: &mut dyn Store,
+    ) -> Result<()> {
+        let start = Instant::now();
+        let lessons = match dev.filter(|_| updates.is_empty()) {
+            Some(dev) => self.dev_lessons(dev),
+            None => self.question_lessons(updates),
+        };
+        store.begin(place, lessons.len());
+        let chosen = self.chosen_lessons(place, &lessons)?;
+        let mut metrics = Metrics::default();
+        metrics.count("solver_actor/num_questions", lessons.len());
+        metrics.count("solver_actor/num_prompts", chosen.len());
+        let groups = self.groups(&lessons, &chosen)?;
+        let samples: usize = groups.iter().map(|group| group.rows.len()).sum();
+        metrics.count("train/solver_num_training_samples", samples);
+        let rewards = chosen.iter().flat_map(|i| &lessons[*i].rewards);
+        metrics.spread("solver_critic/rewards", rewards.map(|reward| f64::from(*reward)));
+        let Some(optimizer) = &mut self.solver.optimizer else {
+            return Err(Error::Setting("the solver has no optimizer".into()));
+        };
+        if groups.is_empty() {
+            metrics.count("solver_actor/skipped", 1);
+        } else {
+            let settings = &self.config.solver;
+            let report = policy::update(
+                &mut self.solver.model,
+                optimizer,
+                &groups,
+                settings.rollout.temperature,
+                &settings.update,
+                &self.config.correction,
+            )?;
+            update_metrics(&mut metrics, "solver", &report);
+        }
+        store.end(place, start.elapsed().as_secs_f64(), &metrics)
+    }
+
+    fn rewards(&self, answered: &Answered) -> Vec<f32> {
+        let penalty = self.config.solver.mid_eos_penalty;
+        let reward = |answer: &crate::rollout::Answer| {
+            let ending = Ending { stopped: answer.sampled.stopped, answered: answer.answered };
+            solver_reward(answer.score, ending, penalty)
+        };
+        answered.answers.iter().map(reward).collect()
+    }
+
+    /// Every dev question is a document of its own.
+    fn dev_lessons<'a>(&self, dev: &'a [Answered]) -> Vec<Lesson<'a>> {
+        let lesson = |(i, answered): (usize, &'a Answered)| Lesson {
+            answered,
+            rewards: self.rewards(answered),
+            influence: 0.0,
+            document: i as u32,
+            given: true,
+        };
+        dev.iter().enumerate().map(lesson).collect()
+    }
+
+    fn question_lessons<'a>(&self, updates: &'a [Update]) -> Vec<Lesson<'a>> {
+        let mut lessons = Vec::new();
+        let mut first_document = 0;
+        for update in updates {
+            let mut documents = 0;
+            let questions = update.asked.iter().zip(&update.answered).zip(&update.scored);
+            for ((asked, answered), scored) in questions {
+                let source = asked.origin.source() as u32;
+                documents = documents.max(source + 1);
+                if answered.answers.is_empty() {
+                    continue;
+                }
+                lessons.push(Lesson {
+                    answered,
+                    rewards: self.rewards(answered),
+                    influence: scored.as_ref().map_or(0.0, |scored: &Scored| scored.influence),
+                    document: first_document + source,
+                    given: matches!(asked.origin, Origin::Given { .. }),
+                });
+            }
+            first_document += documents;
+        }
+        lessons
+    }
+
+    /// Which are learned from, in the order of learning: each document's questions spread evenly.
+    fn chosen_lessons(&self, place: Place, lessons: &[Lesson<'_>]) -> Result<Vec<usize>> {
+        let (given, written): (Vec<usize>, Vec<usize>) =
+            (0..lessons.len()).partition(|i| lessons[*i].given);
+        let candidates: Vec<Candidate<'_>> = written
+            .iter()
+            .map(|i| &lessons[*i])
+            .map(|lesson| Candidate {
+                document: lesson.document,
+                influence: lesson.influence,
+                scores: &lesson.rewards,
+            })
+            .collect();
+        let stream = Stream::new(place.seed(self.config.run.seed));
+        let kept = select::select(&candidates, self.config.solver.filter, stream)?;
+        let mut chosen: Vec<usize> = kept.into_iter().map(|i| written[i]).collect();
+        chosen.extend(given.into_iter().filter(|i| varies(&lessons[*i].rewards)));
+        chosen.sort_unstable();
+        let documents: Vec<u32> = chosen.iter().map(|i| lessons[*i].document).collect();
+        Ok(select::stratified(&documents).into_iter().map(|i| chosen[i]).collect())
+    }
+
+    fn groups(&self, lessons: &[Lesson<'_>], chosen: &[usize]) -> Result<Vec<Group>> {
+        let rewards: Vec<f32> =
+            chosen.iter().flat_map(|i| lessons[*i].rewards.iter().copied()).collect();
+        let groups: Vec<u32> = chosen
+            .iter()
+            .enumerate()
+            .flat_map(|(g, i)| std::iter::repeat_n(g as u32, lessons[*i].rewards.len()))
+            .collect();
+        let mode = self.config.solver.normalisation;
+        let mut advantages = normalise(&rewards, &groups, mode, Singleton::Zero)?.into_iter();
+        let group = |i: &usize| {
+            let Answered { prompt, answers } = lessons[*i].answered;
+            let row = |answer: &crate::rollout::Answer| Row {
+                tokens: answer.sampled.tokens.clone(),
+                rollout_logp: answer.sampled.logp.clone(),
+                advantage: advantages.next().unwrap_or(0.0),
+            };
+            Group { prompt: prompt.clone(), rows: answers.iter().map(row).collect() }
+        };
+        Ok(chosen.iter().map(group).collect())
+    }
+}

@@ -1,0 +1,42 @@
+//! What a role is told, as tokens, and what it said, as text.
+
+use infuser_data::{
+    chat::{ChatTemplate, Options},
+    prompt::{Ask, Prompts},
+    tokenizer::{Controls, Tokenizer},
+};
+
+use crate::error::Result;
+
+/// A model's language: tokenizer, prompts, and how a prompt is put.
+#[derive(Debug)]
+pub struct Voice {
+    /// The tokenizer of the model.
+    pub tokenizer: Tokenizer,
+    /// What it is told.
+    pub prompts: Prompts,
+    /// For a chat model, its template and the template's variables; `None` for a model that continues a
+    /// text.
+    pub chat: Option<(ChatTemplate, Options)>,
+}
+
+impl Voice {
+    /// The tokens of a prompt, up to where the model goes on.
+    ///
+    /// # Errors
+    /// A template that cannot be filled in.
+    pub fn prompt(&self, ask: &Ask<'_>) -> Result<Vec<u32>> {
+        if let Some((template, options)) = &self.chat {
+            let messages = self.prompts.chat(ask)?;
+            return Ok(template.encode(&self.tokenizer, &messages, options)?);
+        }
+        let mut tokens = self.tokenizer.prefix().to_vec();
+        tokens.extend(self.tokenizer.encode_text(&self.prompts.text(ask)?));
+        Ok(tokens)
+    }
+
+    /// The text of what was said; tokens that the tokenizer does not know are left out.
+    pub fn text(&self, tokens: &[u32]) -> String {
+        self.tokenizer.decode(tokens, Controls::Hide).unwrap_or_default()
+    }
+}
