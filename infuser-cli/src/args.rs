@@ -8,6 +8,7 @@ mod influence;
 mod parse;
 mod sets;
 mod tokenize;
+mod train;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ pub(crate) use influence::{Advantage, Influence, Inputs, Score, Validate};
 pub(crate) use parse::{Form, Parse};
 pub(crate) use sets::{Docs, DocsCheck, Sets, SetsImport, SetsShow};
 pub(crate) use tokenize::Tokenize;
+pub(crate) use train::{Recipes, Train};
 
 /// Language models that improve themselves: the parts that exist so far.
 ///
@@ -86,6 +88,11 @@ pub(crate) enum Command {
     /// Work on influence scores.
     #[command(subcommand)]
     Influence(Influence),
+    /// Train a generator and a solver together.
+    #[command(after_help = train::EXAMPLES)]
+    Train(Train),
+    /// List the recipes of `train`, or print one.
+    Recipes(Recipes),
     /// Say what this machine offers, and what is missing for a GPU.
     Doctor(Doctor),
 }

@@ -2,6 +2,9 @@
 
 use std::{error::Error, fmt, io, process::ExitCode};
 
+/// The exit code of what was stopped and can go on.
+pub(crate) const INTERRUPTED: u8 = 3;
+
 /// A failed command.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -16,6 +19,8 @@ enum Kind {
     BadInput,
     /// The run failed: exit code 1.
     Failed,
+    /// Stopped by the user, and can go on: exit code 3.
+    Interrupted,
     /// Nobody reads our output any more: not an error.
     ClosedPipe,
 }
@@ -34,6 +39,11 @@ impl Failure {
         Self { kind: Kind::Failed, error: anyhow::Error::new(cause).context(message) }
     }
 
+    /// The user stopped it; `message` says how to go on.
+    pub(crate) fn interrupted(message: impl fmt::Display) -> Self {
+        Self { kind: Kind::Interrupted, error: anyhow::anyhow!("{message}") }
+    }
+
     /// A limit that the user set was passed.
     pub(crate) fn stopped(message: impl fmt::Display) -> Self {
         Self { kind: Kind::Failed, error: anyhow::anyhow!("{message}") }
@@ -49,12 +59,25 @@ impl Failure {
         failure
     }
 
+    /// Adds to what stopped or failed how to go on.
+    pub(crate) fn with_resume(self, command: &str) -> Self {
+        match self.kind {
+            Kind::BadInput | Kind::ClosedPipe => self,
+            Kind::Failed | Kind::Interrupted => {
+                let Self { kind, error } = self;
+                let error = anyhow::anyhow!("{error:#}\ngo on with: {command}");
+                Self { kind, error }
+            }
+        }
+    }
+
     /// One line, then the causes, each on its own.
     pub(crate) fn print(&self) {
         if self.kind == Kind::ClosedPipe {
             return;
         }
-        eprintln!("error: {}", self.error);
+        let label = if self.kind == Kind::Interrupted { "stopped" } else { "error" };
+        eprintln!("{label}: {}", self.error);
         for cause in self.error.chain().skip(1) {
             eprintln!("  caused by: {cause}");
         }
@@ -65,7 +88,14 @@ impl Failure {
             Kind::ClosedPipe => ExitCode::SUCCESS,
             Kind::Failed => ExitCode::from(1),
             Kind::BadInput => ExitCode::from(2),
+            Kind::Interrupted => ExitCode::from(INTERRUPTED),
         }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)
     }
 }
 
@@ -87,5 +117,19 @@ impl From<infuser_influence::Error> for Failure {
     fn from(error: infuser_influence::Error) -> Self {
         let kind = if error.is_bad_input() { Kind::BadInput } else { Kind::Failed };
         Self { kind, error: error.into() }
+    }
+}
+
+impl From<infuser_rl::Error> for Failure {
+    fn from(error: infuser_rl::Error) -> Self {
+        use infuser_rl::Error::{Data, Guard, Influence, Interrupted, Model, Store};
+        match error {
+            Data(error) => error.into(),
+            Model(error) => error.into(),
+            Influence(error) => error.into(),
+            Interrupted => Self::interrupted("interrupted"),
+            Guard(_) | Store(_) => Self::stopped(error),
+            other => Self::bad_input(other),
+        }
     }
 }

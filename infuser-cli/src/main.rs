@@ -1,13 +1,20 @@
 //! `infuser`: parse the command line, run one command, turn its outcome into an exit code.
 
 mod args;
+mod assets;
 mod commands;
+mod display;
 mod encoder;
 mod failure;
+mod forecast;
 mod jsonl;
+mod plan;
 mod plot;
 mod questions;
+mod recipes;
 mod report;
+mod run;
+mod setup;
 
 use std::process::ExitCode;
 
@@ -43,6 +50,8 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Parse(args) => commands::parse::run(args),
         Command::Score(args) => commands::score::run(args),
         Command::Influence(Influence::Validate(args)) => commands::validate::run(args),
+        Command::Train(args) => commands::train::run(args),
+        Command::Recipes(args) => commands::recipes::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
     })
 }

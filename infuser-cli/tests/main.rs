@@ -8,6 +8,7 @@
 //! - `docs`: a pool from files
 //! - `chat`: conversations
 //! - `text`: texts and conversations in place of tokens
+//! - `train`: co-training, killed and resumed
 //! - `sets`: question sets come in, are shown, and are looked for in a pool
 
 mod chat;
@@ -20,3 +21,4 @@ mod results;
 mod score;
 mod sets;
 mod text;
+mod train;

@@ -12,12 +12,14 @@ pub(crate) fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../infuser-model/fixtures").join(path)
 }
 
+/// The program, not yet started.
+pub(crate) fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_infuser"))
+}
+
 /// Runs `infuser` with these arguments.
 pub(crate) fn infuser<I: AsRef<std::ffi::OsStr>>(arguments: &[I]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_infuser"))
-        .args(arguments)
-        .output()
-        .expect("the program starts")
+    program().args(arguments).output().expect("the program starts")
 }
 
 /// A command on a model and an input of these lines, with more arguments.

@@ -10,6 +10,7 @@ pub mod document;
 mod error;
 pub mod files;
 mod json;
+mod nearest;
 pub mod order;
 pub mod overlap;
 pub mod prompt;
@@ -19,3 +20,4 @@ pub mod tokenizer;
 pub mod world;
 
 pub use error::{Error, Result};
+pub use nearest::nearest;

@@ -9,7 +9,6 @@ mod cells;
 mod extract;
 mod import;
 mod mapping;
-mod nearest;
 mod parquet;
 mod record;
 pub(crate) mod table;

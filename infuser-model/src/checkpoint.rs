@@ -7,5 +7,5 @@ mod state;
 mod write;
 
 pub use read::{Inventory, StoredTensor, inventory, load};
-pub use state::{load_state, save_state};
+pub use state::{load_state, load_tensors, save_state, save_tensors};
 pub use write::{SaveDtype, SaveOptions, save};

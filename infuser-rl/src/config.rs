@@ -26,6 +26,31 @@ use crate::{
     select::Filter,
 };
 
+/// The tables of a [`Config`] that are laid over each other key by key; any other value, as an enum with
+/// its parameters, is replaced whole.
+pub const SECTIONS: [&str; 20] = [
+    "run",
+    "models",
+    "data",
+    "questions",
+    "dev",
+    "reward",
+    "reward.spice",
+    "influence",
+    "solver",
+    "solver.rollout",
+    "solver.update",
+    "solver.update.clip",
+    "generator",
+    "generator.rollout",
+    "generator.update",
+    "generator.update.clip",
+    "correction",
+    "guard",
+    "evaluation",
+    "checkpoint",
+];
+
 /// A run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -435,6 +460,8 @@ pub struct Guard {
     pub min_valid: f64,
     /// Stop where a smaller share of answers hold one; 0 for never.
     pub min_answered: f64,
+    /// Say so where a stage has not moved for so long.
+    pub stall_secs: u64,
 }
 
 /// What is tested when.
@@ -521,7 +548,7 @@ impl Default for Generator {
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { min_valid: 0.05, min_answered: 0.05 }
+        Self { min_valid: 0.05, min_answered: 0.05, stall_secs: 600 }
     }
 }
 

@@ -47,6 +47,13 @@ pub struct Speaker<'a> {
     pub monitor: &'a dyn Monitor,
 }
 
+impl Speaker<'_> {
+    /// A prompt of so many tokens still leaves room for an answer.
+    fn longest_prompt(&self, allowed: usize) -> usize {
+        allowed.min(self.model.config().max_positions.saturating_sub(1))
+    }
+}
+
 /// Watches a run.
 pub trait Monitor: Sync {
     /// So many items of the stage are done, with so many tokens.
@@ -156,7 +163,7 @@ pub struct Answer {
 }
 
 /// Asks questions, each under a key, and grades what comes back. A prompt of more than
-/// `max_prompt_tokens` gets no answers.
+/// `max_prompt_tokens`, or as long as the model's positions, gets no answers.
 ///
 /// # Errors
 /// As [`sample`].
@@ -171,7 +178,8 @@ pub fn answer(
         .par_iter()
         .map(|(key, question)| Ok((*key, speaker.voice.prompt(&Ask::Answer(question))?)))
         .collect::<Result<Vec<_>>>()?;
-    let (fitting, short) = fitting(&prompts, max_prompt_tokens);
+    let most = speaker.longest_prompt(max_prompt_tokens);
+    let (fitting, short) = fitting(&prompts, most);
     let samples = sample(speaker, &short, decoding, seed)?;
     let mut answered: Vec<Answered> =
         prompts.into_iter().map(|(_, prompt)| Answered { prompt, answers: Vec::new() }).collect();
@@ -258,7 +266,8 @@ pub fn generate(
         Ok((key, speaker.voice.prompt(&writing.ask)?))
     });
     let prompts = keyed.collect::<Result<Vec<_>>>()?;
-    let (fitting, short) = fitting(&prompts, max_prompt_tokens);
+    let most = speaker.longest_prompt(max_prompt_tokens);
+    let (fitting, short) = fitting(&prompts, most);
     let samples = sample(speaker, &short, decoding, seed)?;
     let mut generations: Vec<Generation> =
         prompts.into_iter().map(|(_, prompt)| Generation { prompt, written: Vec::new() }).collect();

@@ -242,27 +242,31 @@ impl Trainer {
         } else {
             None
         };
+        go_on(monitor)?;
         let mut updates = Vec::new();
         let direction = self.direction(place(0, Stage::Target), dev.as_deref(), store)?;
         for update in 0..self.generator_updates() {
             let sourced = self.write(place(update, Stage::Questions), store, monitor)?;
             let asked = self.asked(&sourced, update)?;
             let answered = self.ask(place(update, Stage::Answers), &asked, store, monitor)?;
+            go_on(monitor)?;
             let scored = self.score(
                 place(update, Stage::Scores),
                 (&asked, &answered),
                 direction.as_ref(),
                 store,
             )?;
+            go_on(monitor)?;
             if self.config.generator_learns() {
                 let at = place(update, Stage::Generator);
                 self.update_generator(at, &sourced, (&asked, &answered, &scored), store)?;
             }
             updates.push(Update { asked, answered, scored });
         }
-        if self.config.influence.momentum.is_some() {
+        if self.config.influence.momentum.is_some() && direction.is_some() {
             self.target = direction;
         }
+        go_on(monitor)?;
         if self.config.solver_learns() {
             self.update_solver(place(0, Stage::Solver), dev.as_deref(), &updates, store)?;
         }
@@ -277,6 +281,11 @@ impl Trainer {
     fn generator_updates(&self) -> usize {
         if self.config.run.mode == Mode::DevOnly { 0 } else { self.config.run.generator_updates }
     }
+}
+
+/// Between stages: stops if the run is told to.
+fn go_on(monitor: &dyn Monitor) -> Result<()> {
+    if monitor.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
 }
 
 /// Reads the records of a finished stage, or makes and keeps them.

@@ -4,8 +4,10 @@
 //! - `rewards`: rewards, gates and structures of the published code
 //! - `laws`: what must hold for any input
 //! - `gradients`: each loss against central differences
+//! - `modes`: co-training in every mode
 
 mod golden;
 mod gradients;
 mod laws;
+mod modes;
 mod rewards;

@@ -103,6 +103,11 @@ fn cpu_features() -> Vec<&'static str> {
     found
 }
 
+/// Memory that is free to use, in bytes; `None` where the system does not say.
+pub(crate) fn available_memory() -> Option<u64> {
+    memory("MemAvailable:")
+}
+
 /// A line of the kernel's memory report, in bytes; `None` on other systems.
 fn memory(key: &str) -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Parsed, extract::Kind, nearest::nearest, table::Format};
+use super::{Parsed, extract::Kind, table::Format};
 use crate::{Error, Result, files};
 
 /// The embedded mappings, by name.
@@ -122,7 +122,7 @@ impl Mapping {
         }
         let Some((_, text)) = EMBEDDED.iter().find(|(known, _)| *known == name) else {
             let known: Vec<String> = Self::names().map(String::from).collect();
-            let near = listed(&nearest(name, &known));
+            let near = listed(&crate::nearest(name, &known));
             let problem = format!(
                 "no layout is named `{name}`; the nearest are {near}, and FILE.toml is one of yours"
             );
@@ -252,7 +252,7 @@ impl Names {
 }
 
 fn near(name: &str, columns: &[String]) -> String {
-    match &nearest(name, columns)[..] {
+    match &crate::nearest(name, columns)[..] {
         [] => "there are no columns".into(),
         near => format!("the nearest are {}", listed(near)),
     }

@@ -6,6 +6,7 @@
 
 use std::{collections::HashMap, path::Path};
 
+use infuser_kernels::Device;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::{
@@ -87,6 +88,39 @@ pub fn load_state(path: &Path, model: &mut Model, optimizer: &mut Optimizer) -> 
     copy(exp_avg_sq, second)?;
     optimizer.set_steps(step);
     Ok(())
+}
+
+/// Saves tensors in the shapes of a model's weights, as `tensor.NAME`, aside first, then renamed.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be written.
+pub fn save_tensors(path: &Path, layout: &Layout, tensors: &Tensors) -> Result<()> {
+    let mut encoded = Vec::new();
+    for ((_, param), buffer) in layout.iter().zip(tensors.buffers()) {
+        let bytes: Vec<u8> = buffer.to_f32()?.iter().flat_map(|x| x.to_le_bytes()).collect();
+        encoded.push((format!("tensor.{}", param.name), param.axes.clone(), bytes));
+    }
+    let broken = |error| Error::State { path: path.into(), problem: format!("{error}") };
+    let mut views = Vec::new();
+    for (name, axes, bytes) in &encoded {
+        views.push((name, TensorView::new(Dtype::F32, axes.clone(), bytes).map_err(broken)?));
+    }
+    let file = safetensors::serialize(views, None).map_err(broken)?;
+    let temporary = aside(path);
+    write_synced(&temporary, &file)?;
+    std::fs::rename(&temporary, path).map_err(Error::io("rename to", path))
+}
+
+/// Reads what [`save_tensors`] saved.
+///
+/// # Errors
+/// As [`load_state`].
+pub fn load_tensors(path: &Path, layout: &Layout, device: Device) -> Result<Tensors> {
+    let mapped = MappedFile::open(path)?;
+    let found = mapped.tensors(path)?;
+    let mut tensors = Tensors::zeros(layout, device)?;
+    copy(read(path, &found, layout, "tensor")?, &mut tensors)?;
+    Ok(tensors)
 }
 
 fn read(

@@ -109,6 +109,11 @@ impl Trainer {
                 old.blend(fresh, beta)?;
                 Some(old)
             }
+            // Of other weights than the solver has now, so of no use today.
+            (_, old, None) => {
+                self.target = old;
+                None
+            }
             (_, _, fresh) => fresh,
         };
         if let Some(target) = &target {

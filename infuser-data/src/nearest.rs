@@ -4,7 +4,7 @@
 const MOST: usize = 200;
 
 /// The candidates nearest to `name`, best first, three at most.
-pub(super) fn nearest<'a>(name: &str, candidates: &'a [String]) -> Vec<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: &'a [String]) -> Vec<&'a str> {
     let short = candidates.iter().filter(|candidate| candidate.len() <= MOST).take(MOST);
     let wanted = name.to_lowercase();
     let mut ranked: Vec<(usize, &str)> = short

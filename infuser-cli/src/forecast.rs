@@ -1,0 +1,202 @@
+//! What a run will take, before it begins: memory, time, and what its first prompts look like.
+
+use std::time::Instant;
+
+use infuser_data::prompt::Ask;
+use infuser_kernels::Device;
+use infuser_model::{Batch, ModelConfig, memory};
+use infuser_rl::{
+    config::{Config, Rollout, Source, Update},
+    role::Role,
+    train::Inputs,
+};
+
+use crate::{
+    commands::doctor,
+    failure::Failure,
+    report::{bytes, grouped},
+    setup::{self, Folders},
+};
+
+/// Bytes by what they are for.
+pub(crate) struct Memory {
+    parts: Vec<(String, u128)>,
+}
+
+/// Bytes that a run holds at its peak.
+pub(crate) fn memory(
+    config: &Config,
+    solver: &ModelConfig,
+    generator: Option<&ModelConfig>,
+) -> Result<Memory, Failure> {
+    let mut parts = Vec::new();
+    let roles = [
+        (
+            "solver",
+            Some(solver),
+            config.solver_learns(),
+            &config.solver.rollout,
+            &config.solver.update,
+        ),
+        (
+            "generator",
+            generator,
+            config.generator_learns(),
+            &config.generator.rollout,
+            &config.generator.update,
+        ),
+    ];
+    let (mut pass, mut cache) = (0, 0);
+    for (name, model, learns, rollout, update) in roles {
+        let Some(model) = model else { continue };
+        let weights = memory::weights_bytes(model);
+        parts.push((format!("{name} weights"), weights));
+        if learns {
+            parts.push((format!("{name} optimizer"), 2 * weights));
+        }
+        let Update { batch_tokens, .. } = *update;
+        let rows = batch_tokens.max(rollout.max_tokens);
+        let work = memory::workspace_bytes(model, update.keep(), rows, rows);
+        pass = pass.max(work + if learns { weights } else { 0 });
+        cache = cache.max(cache_bytes(rollout, model));
+    }
+    if config.needs_influence() {
+        parts.push(("influence target".into(), memory::weights_bytes(solver)));
+    }
+    // One or the other: keys and values while sampling, activations and a gradient while learning.
+    parts.push(("activations and gradient, or cache".into(), u128::max(pass, cache)));
+    Ok(Memory { parts })
+}
+
+fn cache_bytes(rollout: &Rollout, model: &ModelConfig) -> u128 {
+    // The packed copy of the weights stands beside the cache.
+    ((rollout.cache_mib as u128) << 20) + memory::weights_bytes(model)
+}
+
+impl Memory {
+    fn total(&self) -> u128 {
+        self.parts.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// A line each.
+    pub(crate) fn page(&self) -> String {
+        let line = |(what, count): &(String, u128)| format!("# {what:<36} {}\n", bytes(*count));
+        let lines: String = self.parts.iter().map(line).collect();
+        format!("# memory\n{lines}# {:<36} {}\n", "in all", bytes(self.total()))
+    }
+
+    /// One line.
+    pub(crate) fn line(&self) -> String {
+        let free = doctor::available_memory();
+        let free =
+            free.map_or(String::new(), |free| format!(" of {} available", bytes(free.into())));
+        format!("memory        {} at most{free}", bytes(self.total()))
+    }
+
+    /// Refuses what does not fit.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let Some(free) = doctor::available_memory() else { return Ok(()) };
+        if self.total() <= u128::from(free) {
+            return Ok(());
+        }
+        let largest = self.parts.iter().max_by_key(|(_, bytes)| *bytes);
+        let hint = match largest {
+            Some((what, _)) if what.starts_with("activations") => {
+                "lower solver.update.batch_tokens, generator.update.batch_tokens or rollout.cache_mib, or set \
+                 update.recompute = true"
+            }
+            _ => {
+                "use a smaller model, or run.mode = \"fixed_generator\", which needs one optimizer less"
+            }
+        };
+        Err(Failure::bad_input(format!(
+            "the run needs {} of memory, and {} are available; {hint}",
+            bytes(self.total()),
+            bytes(free.into())
+        )))
+    }
+}
+
+/// Tokens that are timed.
+const TIMED_TOKENS: usize = 512;
+
+/// A line on the time of an iteration, if every output is as long as it may be: a forward pass is timed.
+pub(crate) fn time(config: &Config, solver: &Role, inputs: &Inputs) -> Result<String, Failure> {
+    let tokens = TIMED_TOKENS.min(solver.model.config().max_positions);
+    let batch = Batch::sequences(Device::Cpu, &[vec![0; tokens]])?;
+    let mut workspace = solver.model.workspace(infuser_model::Keep::Nothing)?;
+    solver.model.forward(&batch, 1.0, &mut workspace)?;
+    let start = Instant::now();
+    solver.model.forward(&batch, 1.0, &mut workspace)?;
+    let rate = tokens as f64 / start.elapsed().as_secs_f64();
+    let answers = |questions: usize| {
+        questions * config.solver.rollout.samples * config.solver.rollout.max_tokens
+    };
+    let dev = if config.needs_dev() {
+        answers(config.dev.subsample.unwrap_or(inputs.dev.len()).min(inputs.dev.len()))
+    } else {
+        0
+    };
+    let batch = config.questions.batch * config.run.generator_updates;
+    let samples =
+        if config.questions.source == Source::File { 1 } else { config.generator.rollout.samples };
+    let (written, answered) = match config.run.mode {
+        infuser_rl::config::Mode::DevOnly => (0, 0),
+        _ => (batch * samples * config.generator.rollout.max_tokens, answers(batch * samples)),
+    };
+    // Sampling is a pass, a gradient is three; every answer is sampled and learned from, and scored.
+    let scored = if config.needs_influence() { 3 } else { 0 };
+    let passes = (1 + scored) * dev
+        + (1 + if config.generator_learns() { 4 } else { 0 }) * written
+        + (1 + scored + if config.solver_learns() { 4 } else { 0 }) * answered;
+    let secs = passes as f64 / rate;
+    Ok(format!(
+        "time          at most about {} an iteration, {} in all: {} tokens an iteration if every output is as long \
+         as it may be",
+        duration(secs),
+        duration(secs * config.run.iterations as f64),
+        grouped((dev + written + answered) as u128)
+    ))
+}
+
+fn duration(secs: f64) -> String {
+    match secs {
+        secs if secs < 120.0 => format!("{secs:.0} s"),
+        secs if secs < 7200.0 => format!("{:.0} min", secs / 60.0),
+        secs if secs < 172_800.0 => format!("{:.0} h", secs / 3600.0),
+        secs => format!("{:.0} days", secs / 86_400.0),
+    }
+}
+
+/// The first prompt of each role, as its model gets it.
+pub(crate) fn prompts(
+    config: &Config,
+    folders: &Folders,
+    inputs: &Inputs,
+) -> Result<String, Failure> {
+    let mut text = String::new();
+    let (fewest, most) = config.questions.choices;
+    let document = inputs.pool.as_ref().map(|pool| &pool.documents()[0]);
+    if let (Some(document), Some(folder)) = (document, &folders.generator) {
+        let ask = Ask::Choice { document: &document.content, choices: fewest..=most };
+        text += &shown("generator", &setup::voice(config, folder)?.prompt(&ask)?, config, folder)?;
+    }
+    if let Some(item) = inputs.dev.first().or(inputs.test.first()) {
+        let folder = &folders.solver;
+        let ask = Ask::Answer(&item.question);
+        text += &shown("solver", &setup::voice(config, folder)?.prompt(&ask)?, config, folder)?;
+    }
+    Ok(text)
+}
+
+fn shown(
+    role: &str,
+    tokens: &[u32],
+    config: &Config,
+    folder: &std::path::Path,
+) -> Result<String, Failure> {
+    let voice = setup::voice(config, folder)?;
+    let text = voice.tokenizer.decode(tokens, infuser_data::tokenizer::Controls::Show)?;
+    let lines: String = text.lines().map(|line| format!("#   {line}\n")).collect();
+    Ok(format!("# the first prompt of the {role}, {} tokens\n{lines}", tokens.len()))
+}

@@ -1,0 +1,596 @@
+//! Every mode runs, for two iterations, on the embedded world; every combination that makes no sense is
+//! refused with the keys that do not go together.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use infuser_data::{
+    document::{Document, Pool},
+    prompt::Prompts,
+    tokenizer::{Controls, Tokenizer},
+    world::{self, Part, Skill},
+};
+use infuser_kernels::Device;
+use infuser_model::checkpoint;
+use infuser_rl::{
+    Error, Result,
+    advantage::Normalisation,
+    config::{Config, Curriculum, Form, Mode, Route, Source, Verifiable},
+    correction::{Correction, Level, Rejection, Truncation},
+    reward::{Component, Gate, Group, Structure, Term},
+    role::Role,
+    rollout::Unwatched,
+    select::Filter,
+    train::{Inputs, Metrics, Place, Stage, Store, Trainer},
+    voice::Voice,
+};
+
+/// Keeps everything in memory.
+#[derive(Default)]
+struct Memory {
+    kept: BTreeMap<(u64, usize, &'static str), String>,
+    metrics: Vec<(Place, Metrics)>,
+}
+
+fn key(place: Place) -> (u64, usize, &'static str) {
+    (place.iteration, place.update, place.stage.name())
+}
+
+impl Store for Memory {
+    fn load(&mut self, place: Place) -> Result<Option<String>> {
+        Ok(self.kept.get(&key(place)).cloned())
+    }
+
+    fn save(&mut self, place: Place, lines: &str) -> Result<()> {
+        assert!(place.stage.is_kept(), "{place}");
+        assert!(self.kept.insert(key(place), lines.to_string()).is_none(), "{place} twice");
+        Ok(())
+    }
+
+    fn begin(&mut self, _: Place, _: usize) {}
+
+    fn end(&mut self, place: Place, _: f64, metrics: &Metrics) -> Result<()> {
+        self.metrics.push((place, metrics.clone()));
+        Ok(())
+    }
+}
+
+impl Memory {
+    /// A metric of each of the stages that have it.
+    fn all(&self, name: &str) -> Vec<f64> {
+        self.metrics.iter().filter_map(|(_, metrics)| metrics.get(name)).collect()
+    }
+
+    fn ran(&self, stage: Stage) -> usize {
+        self.metrics.iter().filter(|(place, _)| place.stage == stage).count()
+    }
+}
+
+/// A short run.
+fn config() -> Config {
+    let mut config = Config::default();
+    config.run.iterations = 2;
+    config.models.solver = Some("base".into());
+    config.data.dev = Some("dev".into());
+    config.data.documents = Some("documents".into());
+    config.questions.batch = 3;
+    config.questions.choices = (4, 4);
+    config.evaluation.every = 2;
+    for rollout in [&mut config.solver.rollout, &mut config.generator.rollout] {
+        rollout.samples = 4;
+        rollout.max_tokens = 28;
+        rollout.max_prompt_tokens = 200;
+        rollout.cache_mib = 64;
+    }
+    for update in [&mut config.solver.update, &mut config.generator.update] {
+        update.learning_rate = 1e-4;
+        update.recompute = false;
+    }
+    config
+}
+
+fn base() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/tiny-base")
+}
+
+fn role(config: &Config, learns: bool) -> Role {
+    let voice = Voice {
+        tokenizer: Tokenizer::load(&base()).unwrap(),
+        prompts: world::prompts().unwrap(),
+        chat: None,
+    };
+    let model = checkpoint::load(&base(), Device::Cpu).unwrap();
+    if learns {
+        Role::learner(model, Arc::new(voice), &config.solver.update).unwrap()
+    } else {
+        Role::fixed(model, Arc::new(voice))
+    }
+}
+
+fn inputs() -> Inputs {
+    let questions = |part| world::target(Skill::Remainder, part, 16, 1);
+    Inputs {
+        pool: Some(Pool::new(world::documents(20, 1)).unwrap()),
+        dev: questions(Part::Dev),
+        test: questions(Part::Test)[..4].to_vec(),
+        world: true,
+        ..Inputs::default()
+    }
+}
+
+/// A generator with short prompts for what the base model was never shown.
+fn short_spoken(config: &Config) -> Role {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    put(
+        "seeded_generator.base.jinja",
+        "{% for e in examples %}{{ e.question }} {{ e.answer }}\n{% endfor %}Task: ",
+    );
+    put("open_generator.base.jinja", "{{ document }}\nOpen: ");
+    put("choice_generator.base.jinja", "{{ document }}\nTask: ");
+    let voice = Voice {
+        tokenizer: Tokenizer::load(&base()).unwrap(),
+        prompts: Prompts::load(folder.path()).unwrap(),
+        chat: None,
+    };
+    let model = checkpoint::load(&base(), Device::Cpu).unwrap();
+    Role::learner(model, Arc::new(voice), &config.generator.update).unwrap()
+}
+
+/// Two iterations with such a generator, which may write no question at all.
+fn run_short_spoken(mut config: Config, inputs: Inputs) -> Memory {
+    config.guard.min_valid = 0.0;
+    let (solver, generator) = (role(&config, true), short_spoken(&config));
+    let mut trainer = Trainer::new(config, inputs, solver, Some(generator)).unwrap();
+    let mut store = Memory::default();
+    for _ in 0..2 {
+        trainer.iterate(&mut store, &Unwatched).unwrap();
+    }
+    store
+}
+
+struct Outcome {
+    store: Memory,
+    trainer: Trainer,
+}
+
+#[track_caller]
+fn run_with(config: Config, inputs: Inputs) -> Outcome {
+    let solver = role(&config, config.solver_learns());
+    let generator = config.writes().then(|| role(&config, config.generator_learns()));
+    let mut trainer = Trainer::new(config, inputs, solver, generator).unwrap();
+    let mut store = Memory::default();
+    trainer.test_before(&mut store, &Unwatched).unwrap();
+    for _ in 0..2 {
+        trainer.iterate(&mut store, &Unwatched).unwrap();
+    }
+    Outcome { store, trainer }
+}
+
+#[track_caller]
+fn run(change: impl FnOnce(&mut Config)) -> Outcome {
+    let mut config = config();
+    change(&mut config);
+    run_with(config, inputs())
+}
+
+fn weights(role: &Role) -> Vec<f32> {
+    role.model.weights().buffers().iter().flat_map(|buffer| buffer.to_f32().unwrap()).collect()
+}
+
+fn untouched() -> Vec<f32> {
+    weights(&role(&config(), false))
+}
+
+fn term(component: Component) -> Term {
+    Term { component, weight: 1.0 }
+}
+
+#[test]
+fn both_learn() {
+    let Outcome { store, trainer } = run(|_| {});
+    assert_eq!(trainer.iteration(), 2);
+    for stage in Stage::ALL {
+        assert_eq!(store.ran(stage), 2, "{stage:?}");
+    }
+    let before = untouched();
+    assert_ne!(weights(trainer.solver()), before);
+    assert_ne!(weights(trainer.generator().unwrap()), before);
+    assert!(store.all("influence_sim/score/std").iter().any(|spread| *spread > 0.0));
+    for name in
+        ["solver_rollout_corr/kl", "gen_rollout_corr/kl", "world/grounded", "test/pass_at_1"]
+    {
+        assert_eq!(store.all(name).len(), 2, "{name}");
+    }
+    // On a CPU the engine computes what the training pass computes.
+    assert!(store.all("solver_rollout_corr/log_ppl_abs_diff").iter().all(|gap| *gap == 0.0));
+}
+
+#[test]
+fn a_run_is_its_seed() {
+    let text = |seed| {
+        let Outcome { store, .. } = run(|config| config.run.seed = seed);
+        store.kept
+    };
+    let first = text(1);
+    assert!(first == text(1));
+    assert!(first != text(2));
+}
+
+/// What finished stages kept takes their place, and updates repeat to the bit.
+#[test]
+fn a_run_goes_on_from_what_was_kept() {
+    let Outcome { mut store, trainer } = run(|config| config.influence.momentum = Some(0.5));
+    let expected = weights(trainer.solver());
+    let (kept, metrics) = (store.kept.clone(), store.metrics.len());
+    for dropped in kept.keys() {
+        store.kept = kept.clone();
+        store.kept.retain(|key, _| key.0 < dropped.0 || (key.0 == dropped.0 && key <= dropped));
+        store.metrics.clear();
+        let mut config = config();
+        config.influence.momentum = Some(0.5);
+        let (solver, generator) = (role(&config, true), role(&config, true));
+        let mut trainer = Trainer::new(config, inputs(), solver, Some(generator)).unwrap();
+        trainer.test_before(&mut store, &Unwatched).unwrap();
+        for _ in 0..2 {
+            trainer.iterate(&mut store, &Unwatched).unwrap();
+        }
+        assert!(weights(trainer.solver()) == expected, "after {dropped:?}");
+        assert!(store.kept == kept && store.metrics.len() == metrics);
+    }
+}
+
+#[test]
+fn fixed_generator_writes_and_stays() {
+    let Outcome { store, trainer } = run(|config| config.run.mode = Mode::FixedGenerator);
+    assert_eq!((store.ran(Stage::Generator), store.ran(Stage::Dev)), (0, 0));
+    assert_eq!(weights(trainer.generator().unwrap()), untouched());
+    assert_ne!(weights(trainer.solver()), untouched());
+}
+
+#[test]
+fn fixed_solver_stays_while_the_generator_learns() {
+    let Outcome { store, trainer } = run(|config| config.run.mode = Mode::FixedSolver);
+    assert_eq!(store.ran(Stage::Solver), 0);
+    assert_eq!(weights(trainer.solver()), untouched());
+    assert_ne!(weights(trainer.generator().unwrap()), untouched());
+}
+
+#[test]
+fn dev_only_learns_from_the_dev_set() {
+    let Outcome { store, trainer } = run(|config| config.run.mode = Mode::DevOnly);
+    assert_eq!((store.ran(Stage::Questions), store.ran(Stage::Dev)), (0, 2));
+    assert!(trainer.generator().is_none());
+    assert_ne!(weights(trainer.solver()), untouched());
+    assert_eq!(store.all("solver_actor/num_questions"), [16.0, 16.0]);
+}
+
+#[test]
+fn several_generator_updates_share_one_solver_update() {
+    let Outcome { store, .. } = run(|config| config.run.generator_updates = 2);
+    assert_eq!((store.ran(Stage::Generator), store.ran(Stage::Solver)), (4, 2));
+    let asked: f64 = store.all("gen_answer_rollout/num_questions")[..2].iter().sum();
+    assert_eq!(store.all("solver_actor/num_questions")[0], asked);
+}
+
+#[test]
+fn seeded_questions_are_written_without_documents() {
+    let mut config = config();
+    config.questions.source = Source::Seeded { examples: 2 };
+    config.data.seeds = Some("seeds".into());
+    let seeds = world::target(Skill::Sequence, Part::Dev, 8, 1);
+    let seeds = seeds.into_iter().map(|item| item.question).collect();
+    let store = run_short_spoken(config, Inputs { seeds, pool: None, world: false, ..inputs() });
+    assert_eq!(store.ran(Stage::Questions), 2);
+    let sources = &store.kept[&(1, 0, "questions")];
+    assert_eq!(sources.lines().count(), 3);
+    assert!(sources.lines().all(|line| line.contains("seed:")), "{sources}");
+}
+
+#[test]
+fn questions_of_a_file_need_no_generator() {
+    let mut config = config();
+    config.run.mode = Mode::FixedGenerator;
+    config.questions.source = Source::File;
+    config.data.questions = Some("questions".into());
+    let questions = world::target(Skill::Sequence, Part::Dev, 10, 1);
+    let Outcome { store, trainer } =
+        run_with(config, Inputs { questions, pool: None, world: false, ..inputs() });
+    assert!(trainer.generator().is_none());
+    assert_eq!(store.all("gen_answer_rollout/num_questions"), [3.0, 3.0]);
+    assert_ne!(store.kept[&(1, 0, "questions")], store.kept[&(2, 0, "questions")]);
+}
+
+#[test]
+fn one_batch_can_be_repeated() {
+    let Outcome { store, .. } = run(|config| config.questions.repeat_batch = true);
+    let documents = |iteration| -> Vec<String> {
+        let lines = store.kept[&(iteration, 0, "questions")].lines();
+        lines.map(|line| line.split("\"document\":").next().unwrap().to_string()).collect()
+    };
+    assert_eq!(documents(1), documents(2));
+    let Outcome { store: moving, .. } = run(|_| {});
+    let first = |iteration| moving.kept[&(iteration, 0, "questions")].split(',').next().unwrap();
+    assert_ne!(first(1), first(2));
+}
+
+#[test]
+fn the_dev_set_can_be_subsampled() {
+    let Outcome { store, .. } = run(|config| config.dev.subsample = Some(5));
+    assert_eq!(store.all("dev_rollout/num_questions"), [5.0, 5.0]);
+    assert_ne!(store.kept[&(1, 0, "dev")], store.kept[&(2, 0, "dev")]);
+}
+
+#[test]
+fn a_curriculum_changes_the_dev_set() {
+    let curriculum = Curriculum { questions: 8, every: 1, easiest: 0.25, hardest: 0.25 };
+    let Outcome { store, trainer } = run(|config| config.dev.curriculum = Some(curriculum));
+    assert_eq!(store.all("dev_rollout/num_questions"), [8.0, 8.0]);
+    let state = trainer.state().curriculum.unwrap();
+    assert_eq!(state.used.len(), 4);
+}
+
+#[test]
+fn verifiable_documents_go_to_the_solver_as_they_are() {
+    let mut config = config();
+    config.questions.verifiable = Some(Verifiable {
+        pattern: Some("problems".into()),
+        content: "(?P<question>.*)\nAnswer: (?P<answer>[0-9]+)".into(),
+        form: Form::Numeric,
+    });
+    config.guard.min_answered = 0.0;
+    let mut documents = world::documents(4, 1);
+    for document in &mut documents[..2] {
+        document.source = Some("problems.txt".into());
+        document.content = "47 mod 5 = ?\nAnswer: 2".into();
+    }
+    config.questions.batch = 4;
+    let pool = Some(Pool::new(documents).unwrap());
+    let Outcome { store, .. } = run_with(config, Inputs { pool, ..inputs() });
+    assert_eq!(store.all("gen_question_rollout/num_verifiable"), [2.0, 2.0]);
+    let records = &store.kept[&(1, 0, "questions")];
+    assert!(records.contains("verifiable:world-1-0"), "{records}");
+    assert!(records.contains("\"reference\":\"2\""), "{records}");
+}
+
+#[test]
+fn routes_ask_for_questions_without_choices() {
+    let mut config = config();
+    config.questions.routes = vec![Route { pattern: r"^maths".into(), form: Form::Math }];
+    config.questions.batch = 2;
+    let documents: Vec<Document> = (world::documents(2, 1).into_iter().enumerate())
+        .map(|(i, document)| Document {
+            source: Some(if i == 0 { "maths.txt" } else { "other.txt" }.into()),
+            ..document
+        })
+        .collect();
+    let pool = Some(Pool::new(documents).unwrap());
+    let tokenizer = Tokenizer::load(&base()).unwrap();
+    let store = run_short_spoken(config, Inputs { pool, ..inputs() });
+    for line in store.kept[&(1, 0, "questions")].lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        let prompt: Vec<u32> = serde_json::from_value(record["prompt"].clone()).unwrap();
+        let text = tokenizer.decode(&prompt, Controls::Show).unwrap();
+        let maths = record["document"] == 0;
+        assert_eq!(text.trim_end().ends_with("\nOpen:"), maths, "{text}");
+    }
+}
+
+#[test]
+fn rewards_of_every_structure() {
+    let summed = |component, normalisation| Structure::Summed {
+        terms: vec![term(component), term(Component::Invalid)],
+        normalisation,
+    };
+    let spice = run(|config| {
+        config.reward.structure = summed(Component::Spice, Normalisation::DualStd);
+    });
+    assert_eq!(spice.store.ran(Stage::Dev), 0, "nothing asks for the dev set");
+    for normalisation in [Normalisation::GroupStd, Normalisation::BatchStd, Normalisation::Centred]
+    {
+        let outcome =
+            run(|config| config.reward.structure = summed(Component::Influence, normalisation));
+        assert_ne!(weights(outcome.trainer.generator().unwrap()), untouched());
+    }
+    let group =
+        |component, weight| Group { weight, terms: vec![term(component)], normalisation: None };
+    let decoupled = run(|config| {
+        config.reward.structure = Structure::Decoupled(vec![
+            group(Component::Influence, 1.0),
+            group(Component::Spice, 0.5),
+            group(Component::Invalid, 1.0),
+        ]);
+        config.reward.invalid = -1.0;
+    });
+    assert!(decoupled.store.all("gen_critic/invalid/min").contains(&-1.0));
+    let control = run(|config| config.reward.shuffle = true);
+    assert_ne!(weights(control.trainer.generator().unwrap()), untouched());
+}
+
+#[test]
+fn gates_filters_penalties_and_corrections() {
+    let gated = run(|config| config.reward.gate = Gate::Above(1e9));
+    assert_eq!(weights(gated.trainer.generator().unwrap()), untouched(), "nothing passes");
+    run(|config| config.reward.gate = Gate::TopFraction { part: 0.5, ceiling: Some(1.0) });
+    for filter in [
+        Filter::TopPerDocument(1),
+        Filter::RandomPerDocument(1),
+        Filter::TopFraction(0.5),
+        Filter::RandomFraction(0.5),
+    ] {
+        let outcome = run(|config| config.solver.filter = filter);
+        let asked = outcome.store.all("solver_actor/num_questions");
+        let kept = outcome.store.all("solver_actor/num_prompts");
+        assert!(kept[0] < asked[0], "{filter:?}: {kept:?} of {asked:?}");
+    }
+    run(|config| {
+        config.solver.mid_eos_penalty = -0.5;
+        config.solver.normalisation = Normalisation::GroupStd;
+    });
+    for level in [Level::Token, Level::Sequence, Level::Geometric] {
+        run(|config| {
+            config.correction = Correction {
+                truncation: Some(Truncation { level, threshold: 2.0, normalise: true }),
+                rejection: Some(Rejection { level, upper: 4.0, lower: None }),
+                veto: Some(1e-4),
+            };
+        });
+    }
+    run(|config| config.correction = Correction { truncation: None, rejection: None, veto: None });
+    run(|config| {
+        config.solver.update.entropy = 0.01;
+        config.generator.update.epochs = 2;
+        config.solver.update.batch_tokens = 100;
+    });
+}
+
+#[test]
+fn roles_may_begin_differently() {
+    let config = config();
+    let mut solver = role(&config, true);
+    let buffer = &mut solver.model.weights_mut().buffers_mut()[0];
+    let moved: Vec<f32> = buffer.to_f32().unwrap().iter().map(|w| w * 1.01).collect();
+    buffer.copy_from_f32(&moved).unwrap();
+    let generator = role(&config, true);
+    let mut trainer = Trainer::new(config, inputs(), solver, Some(generator)).unwrap();
+    trainer.iterate(&mut Memory::default(), &Unwatched).unwrap();
+}
+
+/// Prompts that are too long are left out and counted; if all are, the run says so.
+#[test]
+fn prompts_have_a_limit() {
+    let Outcome { store, .. } = run(|config| config.solver.rollout.max_prompt_tokens = 15);
+    assert!(store.all("dev_rollout/num_too_long").iter().all(|count| *count < 16.0));
+    let mut config = config();
+    config.generator.rollout.max_prompt_tokens = 5;
+    let (solver, generator) = (role(&config, true), role(&config, true));
+    let mut trainer = Trainer::new(config, inputs(), solver, Some(generator)).unwrap();
+    let error = trainer.iterate(&mut Memory::default(), &Unwatched).unwrap_err();
+    assert!(
+        matches!(&error, Error::Guard(text) if text.contains("max_prompt_tokens = 5")),
+        "{error}"
+    );
+}
+
+#[test]
+fn guards_stop_a_run_that_would_train_on_nothing() {
+    let stopped = |change: &dyn Fn(&mut Config)| {
+        let mut config = config();
+        change(&mut config);
+        let (solver, generator) = (role(&config, true), role(&config, true));
+        let mut trainer = Trainer::new(config, inputs(), solver, Some(generator)).unwrap();
+        trainer.iterate(&mut Memory::default(), &Unwatched).unwrap_err()
+    };
+    let valid = stopped(&|config| {
+        config.guard.min_valid = 0.5;
+        config.generator.rollout.max_tokens = 5;
+    });
+    assert!(
+        matches!(&valid, Error::Guard(text) if text.contains("guard.min_valid = 0.5") && text.contains("<think>")),
+        "{valid}"
+    );
+    let answered = stopped(&|config| {
+        config.guard.min_answered = 0.5;
+        config.solver.rollout.max_tokens = 2;
+    });
+    assert!(
+        matches!(&answered, Error::Guard(text) if text.contains("guard.min_answered = 0.5")),
+        "{answered}"
+    );
+}
+
+#[test]
+fn combinations_that_make_no_sense_name_their_keys() {
+    #[track_caller]
+    fn refused(keys: [&str; 2], change: impl FnOnce(&mut Config)) {
+        let mut config = config();
+        config.check().unwrap();
+        change(&mut config);
+        let message = config.check().unwrap_err().to_string();
+        for key in keys {
+            assert!(message.contains(key), "{key}: {message}");
+        }
+    }
+    let file = |config: &mut Config| {
+        config.questions.source = Source::File;
+        config.data.questions = Some("q".into());
+    };
+    let seeded = |config: &mut Config| {
+        config.questions.source = Source::Seeded { examples: 3 };
+        config.data.seeds = Some("s".into());
+    };
+    let verifiable = |form| Verifiable { pattern: None, content: "x".into(), form };
+    let route = Route { pattern: "x".into(), form: Form::Math };
+    let spice = Structure::Summed {
+        terms: vec![term(Component::Spice)],
+        normalisation: Normalisation::DualStd,
+    };
+    refused(["run.mode", "questions.source"], file);
+    refused(["run.mode = \"fixed_solver\"", "questions.source"], |config| {
+        file(config);
+        config.run.mode = Mode::FixedSolver;
+    });
+    refused(["run.mode", "run.generator_updates"], |config| {
+        config.run.mode = Mode::DevOnly;
+        config.run.generator_updates = 2;
+    });
+    refused(["run.mode", "solver.filter"], |config| {
+        config.run.mode = Mode::DevOnly;
+        config.solver.filter = Filter::TopFraction(0.5);
+    });
+    refused(["run.mode", "questions.verifiable"], |config| {
+        config.run.mode = Mode::DevOnly;
+        config.questions.verifiable = Some(verifiable(Form::Math));
+    });
+    refused(["dev.subsample", "dev.curriculum"], |config| {
+        config.dev.subsample = Some(3);
+        config.dev.curriculum = Some(Curriculum::default());
+    });
+    refused(["dev.curriculum", "run.mode"], |config| {
+        config.run.mode = Mode::FixedGenerator;
+        config.dev.curriculum = Some(Curriculum::default());
+    });
+    refused(["questions.source = \"seeded\"", "questions.routes"], |config| {
+        seeded(config);
+        config.questions.routes = vec![route.clone()];
+    });
+    refused(["questions.source = \"file\"", "questions.routes"], |config| {
+        file(config);
+        config.run.mode = Mode::FixedGenerator;
+        config.questions.routes = vec![route.clone()];
+    });
+    refused(["questions.verifiable.form", "choice"], |config| {
+        config.questions.verifiable = Some(verifiable(Form::Choice));
+    });
+    refused(["reward.gate", "reward.structure"], |config| {
+        config.reward.structure = spice.clone();
+        config.reward.gate = Gate::Above(0.1);
+    });
+    refused(["influence.momentum", "reward.structure"], |config| {
+        config.reward.structure = spice.clone();
+        config.influence.momentum = Some(0.9);
+    });
+    refused(["reward.shuffle", "reward.structure"], |config| {
+        config.reward.structure = spice.clone();
+        config.reward.shuffle = true;
+    });
+    refused(["data.dev", "missing"], |config| config.data.dev = None);
+    refused(["data.documents", "missing"], |config| config.data.documents = None);
+    refused(["data.seeds", "questions.source"], |config| {
+        seeded(config);
+        config.data.seeds = None;
+    });
+    refused(["data.questions", "questions.source"], |config| {
+        file(config);
+        config.run.mode = Mode::FixedGenerator;
+        config.data.questions = None;
+    });
+    refused(["models.solver", "missing"], |config| config.models.solver = None);
+    refused(["questions.choices", "2 to 26"], |config| config.questions.choices = (4, 3));
+    refused(["influence.momentum", "[0, 1)"], |config| config.influence.momentum = Some(1.0));
+    refused(["solver.update.learning_rate", "more than 0"], |config| {
+        config.solver.update.learning_rate = 0.0;
+    });
+    refused(["generator.rollout", "temperature"], |config| {
+        config.generator.rollout.temperature = 0.0;
+    });
+}
