@@ -3,6 +3,7 @@
 mod chat;
 mod decoding;
 mod docs;
+mod experiment;
 mod grade;
 mod influence;
 mod parse;
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use chat::Chat;
 pub(crate) use decoding::Decoding;
 pub(crate) use docs::DocsBuild;
+pub(crate) use experiment::Experiment;
 pub(crate) use grade::Grade;
 pub(crate) use influence::{Advantage, Influence, Inputs, Score, Validate};
 pub(crate) use parse::{Form, Parse};
@@ -91,6 +93,9 @@ pub(crate) enum Command {
     /// Train a generator and a solver together.
     #[command(after_help = train::EXAMPLES)]
     Train(Train),
+    /// Run recipes with several seeds each, and compare them.
+    #[command(after_help = experiment::EXAMPLES)]
+    Experiment(Experiment),
     /// List the recipes of `train`, or print one.
     Recipes(Recipes),
     /// Say what this machine offers, and what is missing for a GPU.

@@ -4,6 +4,7 @@ pub(crate) mod chat;
 pub(crate) mod docs;
 pub(crate) mod docs_check;
 pub(crate) mod doctor;
+pub(crate) mod experiment;
 pub(crate) mod generate;
 pub(crate) mod grade;
 pub(crate) mod inspect;

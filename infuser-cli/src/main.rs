@@ -15,6 +15,7 @@ mod recipes;
 mod report;
 mod run;
 mod setup;
+mod statistics;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Score(args) => commands::score::run(args),
         Command::Influence(Influence::Validate(args)) => commands::validate::run(args),
         Command::Train(args) => commands::train::run(args),
+        Command::Experiment(args) => commands::experiment::run(args),
         Command::Recipes(args) => commands::recipes::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
     })

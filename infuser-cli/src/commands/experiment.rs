@@ -1,0 +1,156 @@
+//! `infuser experiment`: arms times seeds.
+
+use std::{
+    collections::VecDeque,
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
+};
+
+use infuser_rl::rollout::Monitor;
+use serde_json::{Value, json};
+
+use crate::{
+    args::Experiment,
+    display::Display,
+    failure::Failure,
+    recipes,
+    report::progress,
+    run::write_whole,
+    statistics::{Paired, Sample},
+};
+
+pub(crate) fn run(args: &Experiment) -> Result<(), Failure> {
+    for arm in &args.arms {
+        recipes::named(arm)?;
+    }
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::failed("cannot find the program itself", error))?;
+    let display = Display::new()?;
+    let mut jobs = VecDeque::new();
+    for seed in &args.seeds.0 {
+        for arm in &args.arms {
+            let out = args.out.join(arm).join(format!("seed-{seed}"));
+            if !out.join("summary.json").exists() {
+                jobs.push_back((arm.clone(), *seed, out));
+            }
+        }
+    }
+    let bar = progress(jobs.len(), "runs");
+    let threads = (rayon::current_num_threads() / args.jobs).max(1);
+    let (jobs, failures) = (Mutex::new(jobs), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..args.jobs {
+            scope.spawn(|| {
+                loop {
+                    let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some((arm, seed, out)) = job.filter(|_| !display.interrupted()) else {
+                        return;
+                    };
+                    if let Err(problem) = one(&program, &arm, seed, &out, threads, &args.set) {
+                        let failure = format!("{arm}, seed {seed}: {problem}");
+                        failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+                    }
+                    bar.inc(1);
+                }
+            });
+        }
+    });
+    bar.finish_and_clear();
+    if display.interrupted() {
+        return Err(Failure::interrupted("give the same command again to go on"));
+    }
+    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !failures.is_empty() {
+        return Err(Failure::stopped(failures.join("\n")));
+    }
+    table(args)
+}
+
+/// One run, as `infuser train` does it; its messages go to a file beside the run.
+fn one(
+    program: &Path,
+    arm: &str,
+    seed: u64,
+    out: &Path,
+    threads: usize,
+    sets: &[String],
+) -> Result<(), String> {
+    let log = out.with_extension("log");
+    fs::create_dir_all(out.parent().unwrap_or(out)).map_err(|error| error.to_string())?;
+    let file = fs::OpenOptions::new().create(true).append(true).open(&log);
+    let file = file.map_err(|error| format!("{}: {error}", log.display()))?;
+    let mut command = Command::new(program);
+    command.arg("train").arg("--threads").arg(threads.to_string());
+    command.args(["--recipe", arm, "--set", &format!("run.seed={seed}")]);
+    for set in sets {
+        command.args(["--set", set]);
+    }
+    if out.join("plan.toml").exists() {
+        command.arg("--resume");
+    }
+    command.arg("--out").arg(out).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+    let status = command.status().map_err(|error| error.to_string())?;
+    if status.success() { Ok(()) } else { Err(format!("{status}; see {}", log.display())) }
+}
+
+/// A run's summary.
+fn summary(out: &Path, arm: &str, seed: u64) -> Result<Value, Failure> {
+    let path: PathBuf = out.join(arm).join(format!("seed-{seed}")).join("summary.json");
+    let text = fs::read_to_string(&path)
+        .map_err(|error| Failure::bad_input(format!("{}: {error}", path.display())))?;
+    serde_json::from_str(&text)
+        .map_err(|error| Failure::bad_input(format!("{}: {error}", path.display())))
+}
+
+fn table(args: &Experiment) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    let mut first: Option<Vec<f64>> = None;
+    let mut page = format!(
+        "{:<16} {:>5}  {:<24} {:<24} {:<30} {:>8}\n",
+        "arm", "runs", "accuracy before", "accuracy after", "difference from the first", "seconds"
+    );
+    for arm in &args.arms {
+        let summaries = args
+            .seeds
+            .0
+            .iter()
+            .map(|seed| summary(&args.out, arm, *seed))
+            .collect::<Result<Vec<_>, _>>()?;
+        let all = |key: &str| -> Vec<f64> {
+            summaries.iter().filter_map(|summary| summary[key].as_f64()).collect()
+        };
+        let (before, after) = (all("test_accuracy_before"), all("test_accuracy_after"));
+        let secs = Sample::of(&all("seconds"));
+        let paired = first.as_ref().filter(|first| first.len() == after.len());
+        let paired = paired.map(|first| Paired::of(&after, first));
+        let (b, a) = (Sample::of(&before), Sample::of(&after));
+        page += &format!(
+            "{arm:<16} {:>5}  {:<24} {:<24} {:<30} {:>8.1}\n",
+            summaries.len(),
+            b.shown(),
+            a.shown(),
+            paired.as_ref().map_or(String::new(), Paired::shown),
+            secs.mean
+        );
+        rows.push(json!({
+            "arm": arm,
+            "seeds": args.seeds.0,
+            "before": before,
+            "after": after,
+            "after_mean": a.mean,
+            "after_interval_95": a.interval,
+            "difference_mean": paired.as_ref().map(|paired| paired.sample.mean),
+            "difference_interval_95": paired.as_ref().map(|paired| paired.sample.interval),
+            "p_value": paired.as_ref().map(|paired| paired.p_value),
+            "seconds_mean": secs.mean,
+        }));
+        first.get_or_insert(after);
+    }
+    let text = format!("{:#}\n", Value::Array(rows));
+    write_whole(&args.out.join("table.json"), text.as_bytes())?;
+    let mut out = std::io::stdout().lock();
+    out.write_all(page.as_bytes()).map_err(|error| Failure::output("standard output", error))
+}
