@@ -123,7 +123,7 @@ fn resume(args: &Train, out: &Path) -> Result<(), Failure> {
     let name = out.file_name().and_then(|name| name.to_str()).unwrap_or(DEFAULT);
     let name = name.rsplit_once('-').map_or(name, |(name, _)| name).to_string();
     let last = folder.checkpoints()?.last().copied();
-    let mut session = Session::open(&plan.value, folder, Some(last.unwrap_or(0)), name)?;
+    let mut session = Session::open(&plan.value, folder, last, name)?;
     if !changes.is_empty() {
         session.keeper.folder.write("plan.toml", &plan.text())?;
     }

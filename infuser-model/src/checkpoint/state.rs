@@ -43,11 +43,9 @@ pub fn save_state(path: &Path, model: &Model, optimizer: &Optimizer) -> Result<(
     for (name, axes, bytes) in &encoded {
         views.push((name, TensorView::new(Dtype::F32, axes.clone(), bytes).map_err(broken)?));
     }
-    let metadata = HashMap::from([
-        ("format".to_string(), FORMAT.to_string()),
-        ("version".to_string(), VERSION.to_string()),
-        ("step".to_string(), optimizer.steps().to_string()),
-    ]);
+    // One entry: the order of several would differ from file to file.
+    let header = format!("{VERSION}, step {}", optimizer.steps());
+    let metadata = HashMap::from([(FORMAT.to_string(), header)]);
     let file = safetensors::serialize(views, Some(metadata)).map_err(broken)?;
     let temporary = aside(path);
     write_synced(&temporary, &file)?;
@@ -64,16 +62,13 @@ pub fn load_state(path: &Path, model: &mut Model, optimizer: &mut Optimizer) -> 
     let mapped = MappedFile::open(path)?;
     let tensors = mapped.tensors(path)?;
     let metadata = mapped.metadata(path)?;
-    let value = |key: &str| metadata.get(key).map(String::as_str);
-    if value("format") != Some(FORMAT) {
-        return Err(refuse("not a training state of infuser".into()));
-    }
-    if value("version") != Some(VERSION) {
-        let version = value("version").unwrap_or("none");
+    let header = metadata.get(FORMAT);
+    let header = header.ok_or_else(|| refuse("not a training state of infuser".into()))?;
+    let (version, step) = header.split_once(", step ").unwrap_or((header, ""));
+    if version != VERSION {
         return Err(refuse(format!("state version {version}; this program reads {VERSION}")));
     }
-    let step = value("step").and_then(|step| step.parse::<u64>().ok());
-    let step = step.ok_or_else(|| refuse("the step count is missing".into()))?;
+    let step = step.parse::<u64>().map_err(|_| refuse("the step count is missing".into()))?;
     let expected = model.layout().params().len() * PARTS.len();
     if tensors.len() != expected {
         let got = tensors.len();
