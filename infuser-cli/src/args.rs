@@ -7,6 +7,7 @@ mod experiment;
 mod grade;
 mod influence;
 mod parse;
+mod pretrain;
 mod sets;
 mod tokenize;
 mod train;
@@ -20,8 +21,9 @@ pub(crate) use decoding::Decoding;
 pub(crate) use docs::DocsBuild;
 pub(crate) use experiment::Experiment;
 pub(crate) use grade::Grade;
-pub(crate) use influence::{Advantage, Influence, Inputs, Score, Validate};
+pub(crate) use influence::{Advantage, Foresee, Influence, Inputs, Score, Validate};
 pub(crate) use parse::{Form, Parse};
+pub(crate) use pretrain::{Pretrain, World};
 pub(crate) use sets::{Docs, DocsCheck, Sets, SetsImport, SetsShow};
 pub(crate) use tokenize::Tokenize;
 pub(crate) use train::{Recipes, Train};
@@ -93,6 +95,11 @@ pub(crate) enum Command {
     /// Train a generator and a solver together.
     #[command(after_help = train::EXAMPLES)]
     Train(Train),
+    /// Train a model on texts: supervised fine-tuning, or pretraining of a small one.
+    #[command(after_help = pretrain::LINES)]
+    Pretrain(Pretrain),
+    /// Write the documents and questions of the embedded world to files.
+    World(World),
     /// Run recipes with several seeds each, and compare them.
     #[command(after_help = experiment::EXAMPLES)]
     Experiment(Experiment),

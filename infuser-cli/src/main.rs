@@ -5,6 +5,7 @@ mod assets;
 mod commands;
 mod display;
 mod encoder;
+mod examples;
 mod failure;
 mod forecast;
 mod jsonl;
@@ -52,6 +53,9 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Score(args) => commands::score::run(args),
         Command::Influence(Influence::Validate(args)) => commands::validate::run(args),
         Command::Train(args) => commands::train::run(args),
+        Command::Influence(Influence::Foresee(args)) => commands::foresee::run(args),
+        Command::Pretrain(args) => commands::pretrain::run(args),
+        Command::World(args) => commands::world::run(args),
         Command::Experiment(args) => commands::experiment::run(args),
         Command::Recipes(args) => commands::recipes::run(args),
         Command::Doctor(args) => commands::doctor::run(args),

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde::{Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
-use crate::{failure::Failure, recipes};
+use crate::{
+    failure::Failure,
+    recipes::{self, Recipe},
+};
 
 /// Settings by dotted key, from somewhere.
 #[derive(Debug, Clone)]
@@ -28,11 +31,11 @@ pub(crate) struct Resolved<T> {
 
 impl Layer {
     /// The layers of a recipe: what it extends first.
-    pub(crate) fn recipe(name: &str) -> Result<Vec<Self>, Failure> {
+    pub(crate) fn recipe(all: &'static [Recipe], name: &str) -> Result<Vec<Self>, Failure> {
         let mut layers = Vec::new();
         let mut next = Some(name.to_string());
         while let Some(name) = next {
-            let recipe = recipes::named(&name)?;
+            let recipe = recipes::named(all, &name)?;
             let mut table = parsed(recipe.text, &format!("recipe {name}"))?;
             table.remove("summary");
             next = match table.remove("extends") {
@@ -46,14 +49,14 @@ impl Layer {
     }
 
     /// The layers of a file: of the recipe it extends, if it says `extends`, then its own.
-    pub(crate) fn file(path: &Path) -> Result<Vec<Self>, Failure> {
+    pub(crate) fn file(all: &'static [Recipe], path: &Path) -> Result<Vec<Self>, Failure> {
         let text = fs::read_to_string(path)
             .map_err(|error| Failure::bad_input(format!("{}: {error}", path.display())))?;
         let origin = path.display().to_string();
         let mut table = parsed(&text, &origin)?;
         table.remove("summary");
         let mut layers = match table.remove("extends") {
-            Some(Value::String(parent)) => Self::recipe(&parent)?,
+            Some(Value::String(parent)) => Self::recipe(all, &parent)?,
             Some(other) => {
                 return Err(Failure::bad_input(format!(
                     "{origin}: `extends` is {other}, expected a name"
@@ -188,9 +191,12 @@ fn explained(path: &str, problem: &str, origins: &BTreeMap<String, String>) -> S
     let unknown = problem.starts_with("unknown field") || problem.starts_with("unknown variant");
     let names = quoted(&problem);
     let (mut key, mut hint) = (path.to_string(), String::new());
+    if problem.starts_with("unknown field") && path == "." {
+        key.clear();
+    }
     if unknown && let Some((name, known)) = names.split_first() {
         if problem.starts_with("unknown field") && !path.ends_with(name.as_str()) {
-            key = if path == "." { name.clone() } else { joined(path, name) };
+            key = joined(&key, name);
         }
         let near = infuser_data::nearest(name, known).first().map(ToString::to_string);
         let section = key.rsplit_once('.').map_or("", |(section, _)| section);

@@ -9,6 +9,8 @@ use plotters::{
     },
 };
 
+use infuser_rl::train::{Foreseen, Foresight};
+
 use crate::failure::Failure;
 
 /// Width and height of one panel.
@@ -18,53 +20,70 @@ const DOTS: RGBColor = RGBColor(30, 90, 160);
 /// What went wrong in the drawing library.
 type Drawn<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// One scatter.
+struct Panel {
+    title: String,
+    points: Vec<(f64, f64)>,
+}
+
 /// An SVG: a row for each kind of step, at its smallest learning rate, and a column for each score.
 pub(crate) fn scatter(report: &Report) -> Result<String, Failure> {
+    let trials = [Step::Preconditioned, Step::Full].into_iter().filter_map(|step| {
+        let own = report.trials.iter().filter(|trial| trial.step == step);
+        own.min_by(|a, b| a.learning_rate.total_cmp(&b.learning_rate))
+    });
+    let rows: Vec<Vec<Panel>> = trials
+        .map(|trial| (0..Similarity::ALL.len()).map(|s| validated(report, trial, s)).collect())
+        .collect();
+    drawn(&rows)
+}
+
+/// An SVG: a scatter for each score of a run's questions.
+pub(crate) fn foresight(foresight: &Foresight) -> Result<String, Failure> {
+    let panel = |(s, similarity): (usize, Similarity)| {
+        let spearman = foresight.spearman[s];
+        let title = format!("{}: rank r {}", similarity.name().replace('_', " "), number(spearman));
+        let point = |one: &Foreseen| (one.scores[s], one.gain / foresight.learning_rate);
+        Panel { title, points: foresight.questions.iter().map(point).collect() }
+    };
+    drawn(&[Similarity::ALL.into_iter().enumerate().map(panel).collect()])
+}
+
+fn drawn(rows: &[Vec<Panel>]) -> Result<String, Failure> {
     let mut text = String::new();
-    draw(report, &mut text).map_err(|error| {
+    draw(rows, &mut text).map_err(|error| {
         Failure::failed("the plot cannot be drawn", std::io::Error::other(error.to_string()))
     })?;
     Ok(text)
 }
 
-fn draw(report: &Report, text: &mut String) -> Drawn<()> {
-    let trials: Vec<&Trial> = [Step::Preconditioned, Step::Full]
-        .into_iter()
-        .filter_map(|step| {
-            let own = report.trials.iter().filter(|trial| trial.step == step);
-            own.min_by(|a, b| a.learning_rate.total_cmp(&b.learning_rate))
-        })
-        .collect();
-    let (rows, columns) = (trials.len(), Similarity::ALL.len());
-    let size = (PANEL.0 * columns as u32, PANEL.1 * rows as u32);
+fn draw(rows: &[Vec<Panel>], text: &mut String) -> Drawn<()> {
+    let columns = rows.first().map_or(0, Vec::len);
+    let size = (PANEL.0 * columns as u32, PANEL.1 * rows.len() as u32);
     let root = SVGBackend::with_string(text, size).into_drawing_area();
     root.fill(&WHITE).map_err(|error| error.to_string())?;
-    for (panel, at) in root.split_evenly((rows, columns)).iter().zip(0..) {
-        draw_panel(panel, report, trials[at / columns], at % columns)
-            .map_err(|error| error.to_string())?;
+    for (area, panel) in root.split_evenly((rows.len(), columns)).iter().zip(rows.iter().flatten())
+    {
+        draw_panel(area, panel).map_err(|error| error.to_string())?;
     }
     root.present().map_err(|error| error.to_string())?;
     drop(root);
     Ok(())
 }
 
-fn draw_panel(
-    panel: &DrawingArea<SVGBackend<'_>, Shift>,
-    report: &Report,
-    trial: &Trial,
-    column: usize,
-) -> Drawn<()> {
+fn number(value: Option<f64>) -> String {
+    value.map_or("-".into(), |value| format!("{value:.3}"))
+}
+
+/// The scatter of one score and one kind of step.
+fn validated(report: &Report, trial: &Trial, column: usize) -> Panel {
     let similarity = Similarity::ALL[column];
     let scores = report.scores.by(similarity);
-    let points: Vec<(f64, f64)> = report
-        .scores
-        .questions
-        .iter()
-        .zip(scores.into_iter().zip(&trial.decreases))
+    let questions = report.scores.questions.iter().zip(scores.into_iter().zip(&trial.decreases));
+    let points = questions
         .filter(|(score, _)| score.path != Path::Silent)
         .map(|(_, (score, decrease))| (score, decrease / trial.learning_rate))
         .collect();
-    let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
     let agreement = &trial.agreements[column];
     let title = format!(
         "{} step, {}: r {}, rank r {}",
@@ -73,8 +92,13 @@ fn draw_panel(
         number(agreement.pearson),
         number(agreement.spearman)
     );
-    let [x, y] = [|p: &(f64, f64)| p.0, |p: &(f64, f64)| p.1].map(|axis| span(&points, axis));
-    let mut chart = ChartBuilder::on(panel)
+    Panel { title, points }
+}
+
+fn draw_panel(area: &DrawingArea<SVGBackend<'_>, Shift>, panel: &Panel) -> Drawn<()> {
+    let Panel { title, points } = panel;
+    let [x, y] = [|p: &(f64, f64)| p.0, |p: &(f64, f64)| p.1].map(|axis| span(points, axis));
+    let mut chart = ChartBuilder::on(area)
         .margin(12)
         .caption(title, ("sans-serif", 13).into_font())
         .x_label_area_size(34)

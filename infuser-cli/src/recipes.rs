@@ -41,17 +41,22 @@ pub(crate) const ALL: [Recipe; 21] = recipes![
     "olmo3-7b",
 ];
 
+/// The recipes of `infuser pretrain`.
+pub(crate) const PRETRAIN: [Recipe; 1] =
+    [Recipe { name: "tiny", text: include_str!("../recipes/pretrain/tiny.toml") }];
+
 /// A recipe by its name.
 ///
 /// # Errors
 /// There is none; the nearest names are given.
-pub(crate) fn named(name: &str) -> Result<&'static Recipe, Failure> {
-    ALL.iter().find(|recipe| recipe.name == name).ok_or_else(|| {
-        let names: Vec<String> = ALL.iter().map(|recipe| recipe.name.to_string()).collect();
+pub(crate) fn named(all: &'static [Recipe], name: &str) -> Result<&'static Recipe, Failure> {
+    all.iter().find(|recipe| recipe.name == name).ok_or_else(|| {
+        let names: Vec<String> = all.iter().map(|recipe| recipe.name.to_string()).collect();
         let near = infuser_data::nearest(name, &names);
         let hint = near.first().map_or(String::new(), |near| format!("; did you mean {near}?"));
         Failure::bad_input(format!(
-            "there is no recipe {name}{hint} (`infuser recipes` lists them; a file is given by --config)"
+            "there is no recipe {name}{hint} (the recipes are {}; a file is given by --config)",
+            names.join(", ")
         ))
     })
 }

@@ -168,11 +168,16 @@ fn items(key: &str, path: &Path, part: Part) -> Result<Vec<Item>, Failure> {
         Some((skill, count.parse::<usize>().ok()?))
     });
     let (skill, count) = parsed.ok_or_else(|| wrong_world(key, path))?;
+    target(skill, part, count)
+}
+
+/// Questions of the world for one of its targets.
+pub(crate) fn target(skill: Skill, part: Part, count: usize) -> Result<Vec<Item>, Failure> {
     let items = world::target(skill, part, count, SETS_SEED);
     if items.len() < count {
         let (have, name) = (items.len(), skill.name());
         return Err(Failure::bad_input(format!(
-            "{key}: the world has {have} such questions of the skill {name}, not {count}"
+            "the world has {have} such questions of the skill {name}, not {count}"
         )));
     }
     Ok(items)

@@ -1,4 +1,6 @@
-//! Supervised training from texts: what is read at each step.
+//! Supervised training from texts: its settings, and what is read at each step.
+
+use std::path::PathBuf;
 
 use infuser_data::{
     order,
@@ -6,11 +8,190 @@ use infuser_data::{
     tokenizer::Tokenizer,
     world::{Kind, Lesson, Stream},
 };
-use infuser_model::supervised::Example;
+use infuser_model::{
+    Keep,
+    optim::{AdamW, OptimizerSettings, Schedule},
+    supervised::Example,
+};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+
+/// A training from texts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Seed of fresh weights, and of the order or the making of examples.
+    pub seed: u64,
+    /// Steps of the optimizer.
+    pub steps: u64,
+    /// Examples of a step.
+    pub batch: usize,
+    /// Tokens that are computed together: more is faster and takes more memory.
+    pub batch_tokens: usize,
+    /// Compute activations again in the backward pass rather than keep them.
+    pub recompute: bool,
+    /// Steps between two lines of progress.
+    pub log_every: u64,
+    /// What is trained.
+    pub model: Start,
+    /// From what.
+    pub data: Data,
+    /// How.
+    pub optimizer: Optimizer,
+    /// What is kept.
+    pub checkpoint: crate::config::Checkpoint,
+}
+
+/// The tables of [`Settings`] that are laid over each other key by key.
+pub const SECTIONS: [&str; 4] = ["model", "data", "optimizer", "checkpoint"];
+
+/// What is trained: one of the two.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Start {
+    /// Fresh weights: a folder with `config.json` and tokenizer, or `embedded:tiny`.
+    pub config: Option<PathBuf>,
+    /// The weights of a Hugging Face folder.
+    pub folder: Option<PathBuf>,
+}
+
+/// From what.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Data {
+    /// Lines of JSON with `prompt` and `completion`, `messages`, or `text`.
+    pub files: Vec<PathBuf>,
+    /// Lessons of the embedded world, in stages.
+    pub world: Vec<Stage>,
+}
+
+/// How: AdamW with a linear rise and a cosine down.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Optimizer {
+    /// At the top.
+    pub learning_rate: f64,
+    /// Steps of the rise.
+    pub warmup_steps: u64,
+    /// Where the cosine ends, as a share of the top.
+    pub min_ratio: f64,
+    /// Of AdamW.
+    pub beta1: f64,
+    /// Of AdamW.
+    pub beta2: f64,
+    /// Of AdamW.
+    pub epsilon: f64,
+    /// Of AdamW, on every parameter.
+    pub weight_decay: f64,
+    /// Gradients of a larger norm are scaled down to it.
+    pub max_norm: Option<f64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            seed: 42,
+            steps: 1000,
+            batch: 32,
+            batch_tokens: 4096,
+            recompute: false,
+            log_every: 50,
+            model: Start::default(),
+            data: Data::default(),
+            optimizer: Optimizer::default(),
+            checkpoint: crate::config::Checkpoint { every: 500, keep: 2 },
+        }
+    }
+}
+
+impl Default for Optimizer {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-4,
+            warmup_steps: 20,
+            min_ratio: 0.1,
+            beta1: 0.9,
+            beta2: 0.95,
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+            max_norm: Some(1.0),
+        }
+    }
+}
+
+impl Settings {
+    /// Checks numbers, and that there is one model and one source.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the keys.
+    pub fn check(&self) -> Result<()> {
+        let refuse = |problem: String| Err(Error::Setting(problem));
+        let counts = [
+            ("steps", self.steps),
+            ("batch", self.batch as u64),
+            ("batch_tokens", self.batch_tokens as u64),
+            ("log_every", self.log_every),
+            ("checkpoint.every", self.checkpoint.every),
+            ("checkpoint.keep", self.checkpoint.keep as u64),
+        ];
+        if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return refuse(format!("{key} is 0, expected at least 1"));
+        }
+        match (&self.model.config, &self.model.folder) {
+            (Some(_), Some(_)) => {
+                return refuse("model.config and model.folder both name a model; set one".into());
+            }
+            (None, None) => {
+                return refuse("model.config (fresh weights) or model.folder is missing".into());
+            }
+            _ => {}
+        }
+        match (self.data.files.is_empty(), self.data.world.is_empty()) {
+            (false, false) => {
+                return refuse("data.files and data.world are both set; set one".into());
+            }
+            (true, true) => {
+                return refuse("data.files is missing: lines of JSON to learn from".into());
+            }
+            _ => {}
+        }
+        let Optimizer { learning_rate, epsilon, beta1, beta2, weight_decay, .. } = self.optimizer;
+        for (key, value) in [("learning_rate", learning_rate), ("epsilon", epsilon)] {
+            if !(value > 0.0 && value.is_finite()) {
+                return refuse(format!("optimizer.{key} is {value}, expected more than 0"));
+            }
+        }
+        for (key, value) in [("beta1", beta1), ("beta2", beta2)] {
+            if !(0.0..1.0).contains(&value) {
+                return refuse(format!("optimizer.{key} is {value}, expected one in [0, 1)"));
+            }
+        }
+        if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
+            return refuse(format!("optimizer.weight_decay is {weight_decay}, expected 0 or more"));
+        }
+        Ok(())
+    }
+
+    /// What forward passes keep.
+    pub fn keep(&self) -> Keep {
+        if self.recompute { Keep::BlockInputs } else { Keep::Everything }
+    }
+
+    /// For the optimizer.
+    pub fn optimizer(&self) -> OptimizerSettings {
+        let Optimizer { learning_rate, beta1, beta2, epsilon, weight_decay, .. } = self.optimizer;
+        let Optimizer { warmup_steps, min_ratio, max_norm, .. } = self.optimizer;
+        let schedule =
+            Schedule::Cosine { warmup_steps, total_steps: self.steps, min_ratio, cycles: 0.5 };
+        OptimizerSettings {
+            adamw: AdamW { learning_rate, beta1, beta2, epsilon, weight_decay },
+            schedule,
+            max_norm,
+        }
+    }
+}
 
 /// Where examples come from.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ mod answers;
 mod curriculum;
 mod dev;
 mod evaluation;
+mod foresight;
 mod generator;
 mod metrics;
 mod place;
@@ -33,6 +34,7 @@ use infuser_influence::Target;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use curriculum::State as CurriculumState;
+pub use foresight::{Foreseen, Foresight};
 pub use metrics::Metrics;
 pub use place::{Place, Stage};
 pub use record::{Asked, Kept, Origin, Output, Scored, Sourced};

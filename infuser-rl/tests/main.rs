@@ -1,11 +1,13 @@
 //! Everything that is tested through the public interface. One file a theme:
 //!
+//! - `base`: the embedded base model and its card
 //! - `golden`: advantages, losses and corrections of the published code
 //! - `rewards`: rewards, gates and structures of the published code
 //! - `laws`: what must hold for any input
 //! - `gradients`: each loss against central differences
 //! - `modes`: co-training in every mode
 
+mod base;
 mod golden;
 mod gradients;
 mod laws;

@@ -35,6 +35,36 @@ pub(crate) enum Influence {
         --questions new.jsonl --out report.json --plot report.svg"
     )]
     Validate(Validate),
+    /// Ask a run, as it stands at a checkpoint, whether its scores foretell what a step does: questions are
+    /// written and answered anew, and one small step is taken on each.
+    #[command(
+        after_help = "Example: infuser influence foresee --run runs/tiny-001 --at 0 --questions 200 \
+        --out foresight.json --plot foresight.svg"
+    )]
+    Foresee(Foresee),
+}
+
+/// `infuser influence foresee`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Foresee {
+    /// The folder of a run of `infuser train`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run: PathBuf,
+    /// After so many iterations: 0, or one of which the run has a checkpoint; its last if left out.
+    #[arg(long, value_name = "ITERATION")]
+    pub(crate) at: Option<u64>,
+    /// Questions, at least.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = at_least_one)]
+    pub(crate) questions: usize,
+    /// The learning rate of the steps.
+    #[arg(long, value_name = "RATE", default_value_t = 1e-5)]
+    pub(crate) learning_rate: f64,
+    /// Where the questions go, with scores and gains, as one JSON object.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// A scatter of score and gain, as SVG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
 }
 
 /// What both commands read.

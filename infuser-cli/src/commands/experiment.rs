@@ -24,7 +24,7 @@ use crate::{
 
 pub(crate) fn run(args: &Experiment) -> Result<(), Failure> {
     for arm in &args.arms {
-        recipes::named(arm)?;
+        recipes::named(&recipes::ALL, arm)?;
     }
     let program = std::env::current_exe()
         .map_err(|error| Failure::failed("cannot find the program itself", error))?;

@@ -6,7 +6,7 @@ use crate::{args::Recipes, failure::Failure, recipes};
 
 pub(crate) fn run(args: &Recipes) -> Result<(), Failure> {
     let text = match &args.name {
-        Some(name) => recipes::named(name)?.text.to_string(),
+        Some(name) => recipes::named(&recipes::ALL, name)?.text.to_string(),
         None => {
             let line =
                 |recipe: &recipes::Recipe| format!("{:<22} {}\n", recipe.name, recipe.summary());

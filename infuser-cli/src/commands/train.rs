@@ -19,6 +19,7 @@ use crate::{
     failure::Failure,
     forecast,
     plan::{Layer, Resolved, resolve},
+    recipes,
     run::{Folder, Line, Log, next_free, read_metrics},
     setup::{self, Folders},
 };
@@ -54,10 +55,10 @@ fn name(args: &Train) -> String {
 /// of the default recipe; and what is set over them.
 fn plan(args: &Train, begun_with: Option<&Path>) -> Result<Resolved<Config>, Failure> {
     let mut layers = match (&args.config, &args.recipe, begun_with) {
-        (Some(path), ..) => Layer::file(path)?,
-        (None, Some(name), _) => Layer::recipe(name)?,
-        (None, None, Some(path)) => Layer::file(path)?,
-        (None, None, None) => Layer::recipe(DEFAULT)?,
+        (Some(path), ..) => Layer::file(&recipes::ALL, path)?,
+        (None, Some(name), _) => Layer::recipe(&recipes::ALL, name)?,
+        (None, None, Some(path)) => Layer::file(&recipes::ALL, path)?,
+        (None, None, None) => Layer::recipe(&recipes::ALL, DEFAULT)?,
     };
     for set in &args.set {
         layers.push(Layer::set(set)?);
@@ -169,30 +170,9 @@ impl Session {
         Ok(Self { trainer, folders, keeper, display, recipe, started })
     }
 
-    /// Takes up a checkpoint.
     fn load(&mut self, iteration: u64) -> Result<(), Failure> {
         let place = self.keeper.folder.checkpoint(iteration);
-        let state = std::fs::read_to_string(place.join("state.json"))
-            .map_err(|error| Failure::bad_input(format!("{}: {error}", place.display())))?;
-        let state: State = serde_json::from_str(&state)
-            .map_err(|error| Failure::bad_input(format!("{}: {error}", place.display())))?;
-        let (solver, generator) = self.trainer.roles_mut();
-        for (name, role) in [("solver", Some(solver)), ("generator", generator)] {
-            if let Some(Role { model, optimizer: Some(optimizer), .. }) = role {
-                checkpoint::load_state(&place.join(format!("{name}.state")), model, optimizer)?;
-            }
-        }
-        let target = place.join("target.safetensors");
-        let target = if target.exists() {
-            let model = &self.trainer.solver().model;
-            let gradient = checkpoint::load_tensors(&target, model.layout(), model.device())?;
-            let weights = Fingerprint::of_tensors(model.weights())?;
-            let origin = Origin { weights, data: Fingerprint::of_questions(&[]), gradients: 1 };
-            Some(Target::new(gradient, origin)?)
-        } else {
-            None
-        };
-        self.trainer.restore(state, target)?;
+        take_up(&mut self.trainer, &place)?;
         self.display.line(&format!("resuming after iteration {iteration}"));
         Ok(())
     }
@@ -312,6 +292,56 @@ impl Session {
         let mut out = std::io::stdout().lock();
         out.write_all(page.as_bytes()).map_err(|error| Failure::output("standard output", error))
     }
+}
+
+/// Takes up a checkpoint.
+pub(crate) fn take_up(trainer: &mut Trainer, place: &Path) -> Result<(), Failure> {
+    let fault = |error: &dyn std::fmt::Display| {
+        Failure::bad_input(format!("{}: {error}", place.join("state.json").display()))
+    };
+    let state = std::fs::read_to_string(place.join("state.json")).map_err(|error| fault(&error))?;
+    let state: State = serde_json::from_str(&state).map_err(|error| fault(&error))?;
+    let (solver, generator) = trainer.roles_mut();
+    for (name, role) in [("solver", Some(solver)), ("generator", generator)] {
+        if let Some(Role { model, optimizer: Some(optimizer), .. }) = role {
+            checkpoint::load_state(&place.join(format!("{name}.state")), model, optimizer)?;
+        }
+    }
+    let target = place.join("target.safetensors");
+    let target = if target.exists() {
+        let model = &trainer.solver().model;
+        let gradient = checkpoint::load_tensors(&target, model.layout(), model.device())?;
+        let weights = Fingerprint::of_tensors(model.weights())?;
+        let origin = Origin { weights, data: Fingerprint::of_questions(&[]), gradients: 1 };
+        Some(Target::new(gradient, origin)?)
+    } else {
+        None
+    };
+    Ok(trainer.restore(state, target)?)
+}
+
+/// A run as it stands at a checkpoint, to look at: nothing in its folder is changed. `None` for its last.
+pub(crate) fn at_checkpoint(run: &Path, at: Option<u64>) -> Result<Trainer, Failure> {
+    let folder = Folder::open(run)?;
+    let layers = Layer::file(&recipes::ALL, &run.join("plan.toml"))?;
+    let plan = resolve::<Config>(&layers, &SECTIONS)?;
+    let folders = Folders::find(&plan.value, run)?;
+    let inputs = setup::inputs(&plan.value)?;
+    let (solver, generator) = setup::roles(&plan.value, &folders, Device::Cpu)?;
+    let mut trainer = Trainer::new(plan.value, inputs, solver, generator)?;
+    let there = folder.checkpoints()?;
+    let at = at.or(there.last().copied()).unwrap_or(0);
+    if at == 0 {
+        return Ok(trainer);
+    }
+    if !there.contains(&at) {
+        return Err(Failure::bad_input(format!(
+            "{} has no checkpoint of iteration {at}; it has those of {there:?}",
+            run.display()
+        )));
+    }
+    take_up(&mut trainer, &folder.checkpoint(at))?;
+    Ok(trainer)
 }
 
 /// Keeps what stages make in the run folder.

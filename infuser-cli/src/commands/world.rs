@@ -1,0 +1,38 @@
+//! `infuser world`.
+
+use std::io::Write;
+
+use infuser_data::{
+    suite,
+    world::{self, Part, Skill},
+};
+
+use crate::{args::World, failure::Failure, run::write_whole, setup};
+
+pub(crate) fn run(args: &World) -> Result<(), Failure> {
+    let skill = if args.recipe == "tiny-seq" { Skill::Sequence } else { Skill::Remainder };
+    let set = |part, count| setup::target(skill, part, count);
+    let (dev, test) = (set(Part::Dev, args.questions)?, set(Part::Test, args.test_questions)?);
+    let documents = world::documents(args.documents, args.seed);
+    let mut pool = Vec::new();
+    for document in &documents {
+        serde_json::to_writer(&mut pool, document)
+            .map_err(|error| Failure::failed("a document cannot be written", error))?;
+        pool.push(b'\n');
+    }
+    let place = |name: &str| args.out.join(name);
+    write_whole(&place("documents.jsonl"), &pool)?;
+    suite::write(&place("dev.jsonl"), &dev)?;
+    suite::write(&place("test.jsonl"), &test)?;
+    let out = args.out.display();
+    let page = format!(
+        "{} documents, {} dev questions, {} test questions in {out}\n\
+         train on them:  infuser train --set data.documents={out}/documents.jsonl --set data.dev={out}/dev.jsonl \
+         --set data.test={out}/test.jsonl\n",
+        documents.len(),
+        dev.len(),
+        test.len()
+    );
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(page.as_bytes()).map_err(|error| Failure::output("standard output", error))
+}
