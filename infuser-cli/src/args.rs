@@ -8,6 +8,7 @@ mod grade;
 mod influence;
 mod parse;
 mod pretrain;
+mod report;
 mod sets;
 mod tokenize;
 mod train;
@@ -24,6 +25,7 @@ pub(crate) use grade::Grade;
 pub(crate) use influence::{Advantage, Foresee, Influence, Inputs, Score, Validate};
 pub(crate) use parse::{Form, Parse};
 pub(crate) use pretrain::{Pretrain, World};
+pub(crate) use report::Report;
 pub(crate) use sets::{Docs, DocsCheck, Sets, SetsImport, SetsShow};
 pub(crate) use tokenize::Tokenize;
 pub(crate) use train::{Recipes, Train};
@@ -103,6 +105,9 @@ pub(crate) enum Command {
     /// Run recipes with several seeds each, and compare them.
     #[command(after_help = experiment::EXAMPLES)]
     Experiment(Experiment),
+    /// Make a page of one run or many.
+    #[command(after_help = "Example: infuser report runs/compare/*/* --out report.html")]
+    Report(Report),
     /// List the recipes of `train`, or print one.
     Recipes(Recipes),
     /// Say what this machine offers, and what is missing for a GPU.

@@ -13,6 +13,7 @@ pub(crate) mod logprobs;
 pub(crate) mod parse;
 pub(crate) mod pretrain;
 pub(crate) mod recipes;
+pub(crate) mod report;
 pub(crate) mod score;
 pub(crate) mod sets;
 pub(crate) mod tokenize;

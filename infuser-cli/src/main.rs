@@ -2,6 +2,7 @@
 
 mod args;
 mod assets;
+mod chart;
 mod commands;
 mod display;
 mod encoder;
@@ -54,6 +55,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Influence(Influence::Validate(args)) => commands::validate::run(args),
         Command::Train(args) => commands::train::run(args),
         Command::Influence(Influence::Foresee(args)) => commands::foresee::run(args),
+        Command::Report(args) => commands::report::run(args),
         Command::Pretrain(args) => commands::pretrain::run(args),
         Command::World(args) => commands::world::run(args),
         Command::Experiment(args) => commands::experiment::run(args),
