@@ -76,7 +76,8 @@ pub(crate) fn voice(config: &Config, folder: &Path) -> Result<Voice, Failure> {
             folder.display()
         )));
     }
-    let chat = template.map(|template| (template, Options::to_answer()));
+    let variables = config.models.variables.clone();
+    let chat = template.map(|template| (template, Options { variables, ..Options::to_answer() }));
     Ok(Voice { tokenizer, prompts, chat })
 }
 

@@ -123,6 +123,8 @@ pub struct Models {
     pub prompts: PromptStyle,
     /// A folder with templates in place of built-in ones.
     pub templates: Option<PathBuf>,
+    /// Variables of the chat template, as `enable_thinking = false`.
+    pub variables: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Which prompts the models are given.
