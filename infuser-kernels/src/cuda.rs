@@ -12,8 +12,10 @@ mod launch;
 mod memory;
 pub mod nvrtc;
 pub mod rmsnorm;
+pub mod rope;
 #[cfg(any(test, feature = "testing"))]
 pub mod simt;
+pub mod swiglu;
 #[cfg(test)]
 mod tests;
 

@@ -36,3 +36,13 @@ template <int N> DEV void store(bf16* to, const Values<N>& values) {
         *reinterpret_cast<uint4*>(to) = make_uint4(words[0], words[1], words[2], words[3]);
     }
 }
+
+template <int N> struct Width { static constexpr int value = N; };
+
+// Visits the eight neighbours of `count` elements that this thread owns: visit(Width<8>, at) if all
+// are there, else visit(Width<1>, at) for each that is.
+template <class Visit> DEV void for_own_eight(u32 count, Visit visit) {
+    u64 at = (u64(blockIdx.x) * blockDim.x + threadIdx.x) * 8;
+    if (at + 8 <= count) visit(Width<8>{}, at);
+    else for (u64 left = at; left < count; left++) visit(Width<1>{}, left);
+}

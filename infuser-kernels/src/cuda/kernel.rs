@@ -8,6 +8,10 @@ pub enum Source {
     Columns,
     /// `rmsnorm.cu`
     RmsNorm,
+    /// `rope.cu`
+    Rope,
+    /// `swiglu.cu`
+    Swiglu,
 }
 
 /// What the sources include: name as written in `#include`, text.
@@ -19,13 +23,15 @@ pub const HEADERS: [(&str, &str); 3] = [
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 2] = [Self::Columns, Self::RmsNorm];
+    pub const ALL: [Self; 4] = [Self::Columns, Self::RmsNorm, Self::Rope, Self::Swiglu];
 
     /// The file's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Columns => "columns.cu",
             Self::RmsNorm => "rmsnorm.cu",
+            Self::Rope => "rope.cu",
+            Self::Swiglu => "swiglu.cu",
         }
     }
 
@@ -34,6 +40,8 @@ impl Source {
         match self {
             Self::Columns => include_str!("../../../kernels-cu/columns.cu"),
             Self::RmsNorm => include_str!("../../../kernels-cu/rmsnorm.cu"),
+            Self::Rope => include_str!("../../../kernels-cu/rope.cu"),
+            Self::Swiglu => include_str!("../../../kernels-cu/swiglu.cu"),
         }
     }
 }
@@ -51,16 +59,25 @@ pub enum Kernel {
     RmsNormBackward,
     /// First stage of the weight gradient of the norm.
     RmsNormBackwardWeight,
+    /// Rotary position embedding, or its transpose.
+    Rope,
+    /// The gated activation.
+    SwigluForward,
+    /// Gradients of both of its inputs.
+    SwigluBackward,
 }
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::ColumnsAdd,
         Self::RmsNormForward,
         Self::RmsNormForwardAdd,
         Self::RmsNormBackward,
         Self::RmsNormBackwardWeight,
+        Self::Rope,
+        Self::SwigluForward,
+        Self::SwigluBackward,
     ];
 
     const fn row(self) -> (Source, &'static str, &'static str) {
@@ -70,6 +87,9 @@ impl Kernel {
             Self::RmsNormForwardAdd => (Source::RmsNorm, "rmsnorm_fwd_add_bf16", "bbbBBFiix"),
             Self::RmsNormBackward => (Source::RmsNorm, "rmsnorm_bwd_bf16", "bbbfBiii"),
             Self::RmsNormBackwardWeight => (Source::RmsNorm, "rmsnorm_bwd_weight_bf16", "bbfFiii"),
+            Self::Rope => (Source::Rope, "rope_bf16", "Buffiii"),
+            Self::SwigluForward => (Source::Swiglu, "swiglu_fwd_bf16", "bbBi"),
+            Self::SwigluBackward => (Source::Swiglu, "swiglu_bwd_bf16", "bbbBBi"),
         }
     }
 

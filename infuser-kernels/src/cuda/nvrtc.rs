@@ -134,6 +134,8 @@ pub fn compile_text(source: Source, text: &str, architecture: &str) -> Result<Co
     let options = [
         format!("--gpu-architecture={architecture}"),
         "--std=c++17".into(),
+        // Lambdas of a kernel carry no annotation.
+        "--device-as-default-execution-space".into(),
         "--ptxas-options=-v".into(),
         "--ptxas-options=--warn-on-spills".into(),
     ];

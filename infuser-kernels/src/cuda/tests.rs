@@ -3,7 +3,9 @@
 mod list;
 mod planted;
 mod rmsnorm;
+mod rope;
 mod sanitized;
+mod swiglu;
 
 use std::{
     env,

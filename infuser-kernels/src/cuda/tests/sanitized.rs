@@ -34,9 +34,12 @@ fn no_kernel_leaves_its_memory() {
     if env::var_os(INSIDE).is_some() {
         return;
     }
-    let Some(output) = rerun("cuda::tests::rmsnorm", false) else { return };
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stdout));
+    for tests in ["cuda::tests::rmsnorm", "cuda::tests::rope", "cuda::tests::swiglu"] {
+        let Some(output) = rerun(tests, false) else { return };
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let ran = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && !ran.contains("running 0 tests"), "{text}{ran}");
+    }
 }
 
 #[test]
