@@ -12,7 +12,7 @@ use crate::{
 const SHAPES: [[usize; 3]; 4] = [[1, 1, 2], [3, 5, 6], [7, 4, 64], [2, 3, 128]];
 const ROWS: usize = 50;
 
-fn check(driver: &Driver, direction: Direction) {
+pub(super) fn check(driver: &Driver, direction: Direction) {
     for [tokens, heads, width] in SHAPES {
         let (values, x_wide) = hard_bf16(1, tokens * heads * width);
         // Far apart, out of order, and the last row of the tables.

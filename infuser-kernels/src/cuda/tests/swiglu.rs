@@ -25,7 +25,7 @@ fn case(count: usize) -> ([Vec<bf16>; 3], [Vec<f32>; 3]) {
 }
 
 /// The tails of σ: below −80 both exponentials are denormal or zero, each in its own way.
-fn check(driver: &Driver) {
+pub(super) fn check(driver: &Driver) {
     for count in COUNTS {
         let (inputs, [out_want, dgate_want, dup_want]) = case(count);
         let [gate, up_, dout] = inputs.map(|values| up(driver, &values));
