@@ -72,11 +72,36 @@ pub enum Error {
         /// Its size in bytes.
         want_bytes: usize,
     },
+    /// A kernel did not start, or did not end well.
+    #[error("kernel `{kernel}`, grid {grid:?} of {block} threads: {problem}")]
+    Launch {
+        /// The entry symbol.
+        kernel: &'static str,
+        /// Blocks along each axis.
+        grid: [u32; 3],
+        /// Threads a block.
+        block: u32,
+        /// What the driver said, and the arguments.
+        problem: String,
+    },
+    /// The driver refused something that is not a launch.
+    #[error("{action}: {problem}")]
+    Driver {
+        /// What was tried.
+        action: &'static str,
+        /// What the driver said, and what to do.
+        problem: String,
+    },
 }
 
 impl Error {
     /// Shorthand for [`Error::Argument`].
     pub(crate) fn argument(op: &'static str, problem: impl Into<String>) -> Self {
         Self::Argument { op, problem: problem.into() }
+    }
+
+    /// Shorthand for [`Error::Driver`].
+    pub(crate) fn driver(action: &'static str, problem: impl Into<String>) -> Self {
+        Self::Driver { action, problem: problem.into() }
     }
 }

@@ -25,6 +25,7 @@
 
 mod buffer;
 mod check;
+pub mod cuda;
 mod device;
 mod dims;
 mod error;

@@ -1,10 +1,10 @@
-//! The list of checks, the same on every machine: format, lints, documentation, house rules.
+//! The list of checks, the same on every machine: format, lints, documentation, house rules, CUDA kernels.
 
 use std::{path::Path, process::Command, time::Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::tidy;
+use crate::{kernels, tidy};
 
 /// Each step's cargo arguments.
 const STEPS: [(&str, &[&str]); 3] = [
@@ -32,5 +32,9 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     println!("== house rules: cargo xtask tidy");
     tidy::run(root)?;
     println!("== house rules: {:.1} s", start.elapsed().as_secs_f64());
+    let start = Instant::now();
+    println!("== CUDA kernels: cargo xtask kernels");
+    kernels::run(root)?;
+    println!("== CUDA kernels: {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
 }

@@ -1,6 +1,8 @@
-//! `cargo xtask ci` runs every check but the tests; `cargo xtask tidy` only the house rules.
+//! `cargo xtask ci` runs every check but the tests; `cargo xtask tidy` only the house rules;
+//! `cargo xtask kernels` the compile gate of the CUDA kernels, which `ci` runs last.
 
 mod ci;
+mod kernels;
 mod tidy;
 
 use std::{env, path::PathBuf, process::ExitCode};
@@ -22,7 +24,8 @@ fn run() -> Result<()> {
     let root = root.parent().context("xtask lies in the project's folder")?;
     match env::args().nth(1).as_deref() {
         Some("ci") => ci::run(root),
+        Some("kernels") => kernels::run(root),
         Some("tidy") => tidy::run(root),
-        _ => bail!("usage: cargo xtask ci | tidy"),
+        _ => bail!("usage: cargo xtask ci | kernels | tidy"),
     }
 }

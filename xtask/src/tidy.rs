@@ -27,7 +27,7 @@ impl Tracked {
 
     /// The text of a source or prose file, `None` for data.
     pub(crate) fn text(&self) -> Option<&str> {
-        let known = ["rs", "md", "toml", "sh", "py", "cu", "cuh"].contains(&self.extension());
+        let known = ["rs", "md", "toml", "sh", "py", "cu", "cuh", "h"].contains(&self.extension());
         if known || self.path.starts_with(".ci/") { self.any_text() } else { None }
     }
 

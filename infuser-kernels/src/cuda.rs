@@ -1,0 +1,25 @@
+//! The CUDA side: kernels from `kernels-cu`, typed launches, and the drivers that run them.
+//!
+//! A kernel is a variant of [`Kernel`]; a wrapper (one module an op) checks lengths and ranges and
+//! fills in a launch; one function hands it to a [`Driver`]. A driver is a GPU, or in tests the SIMT
+//! emulator, which runs the same source on the host. Ops do not dispatch here yet.
+//!
+//! Weights and activations are bf16, sums and parameter gradients f32.
+
+mod gpu;
+mod kernel;
+mod launch;
+mod memory;
+pub mod nvrtc;
+pub mod rmsnorm;
+pub mod rope;
+#[cfg(any(test, feature = "testing"))]
+pub mod simt;
+pub mod swiglu;
+#[cfg(test)]
+mod tests;
+
+pub use gpu::Gpu;
+pub use kernel::{HEADERS, Kernel, Source};
+pub use launch::Driver;
+pub use memory::{Element, Memory, Slice, SliceMut};

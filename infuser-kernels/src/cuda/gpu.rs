@@ -1,0 +1,151 @@
+//! A GPU through the driver library, which is looked for at run time.
+
+use std::{
+    collections::HashMap,
+    ffi::{CString, c_void},
+    fmt,
+    path::Path,
+    sync::Arc,
+};
+
+use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
+
+use super::{Kernel, Source, nvrtc};
+use crate::error::{Error, Result};
+
+const ACTION: &str = "using the GPU";
+
+/// One GPU: its context, one stream, and all kernels loaded.
+pub struct Gpu {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    functions: HashMap<Kernel, Function>,
+}
+
+/// A loaded entry. Modules are never unloaded: they live as long as the context.
+struct Function(sys::CUfunction);
+
+// SAFETY: a function handle is a name that the driver knows; the driver's calls may come from any
+// thread that has made the context current, which every method here does first.
+unsafe impl Send for Function {}
+// SAFETY: as above; a handle is never written after it was made, so sharing it shares no state.
+unsafe impl Sync for Function {}
+
+impl fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gpu").field("kernels", &self.functions.len()).finish_non_exhaustive()
+    }
+}
+
+fn failed(error: DriverError) -> Error {
+    Error::driver(ACTION, error.to_string())
+}
+
+impl Gpu {
+    /// Opens a GPU and compiles every kernel for it. `nvrtc` is a folder that holds the compiler, if
+    /// the system's loader does not find it.
+    ///
+    /// # Errors
+    /// [`Error::Driver`] without a driver, a GPU of that number, or a compiler.
+    pub fn open(ordinal: usize, nvrtc: Option<&Path>) -> Result<Self> {
+        // SAFETY: the probe only asks the loader whether the library is there; it calls nothing.
+        if !unsafe { sys::is_culib_present() } {
+            let problem = "there is no NVIDIA driver on this machine; use the CPU";
+            return Err(Error::driver(ACTION, problem));
+        }
+        nvrtc::find(nvrtc)?;
+        let context = CudaContext::new(ordinal).map_err(failed)?;
+        let stream = context.new_stream().map_err(failed)?;
+        let mut gpu = Self { context, stream, functions: HashMap::new() };
+        let architecture = gpu.architecture()?;
+        for source in Source::ALL {
+            gpu.load(source, &architecture)?;
+        }
+        Ok(gpu)
+    }
+
+    fn architecture(&self) -> Result<String> {
+        use sys::CUdevice_attribute as Attribute;
+        let get = |attribute| self.context.attribute(attribute).map_err(failed);
+        let major = get(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+        let minor = get(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+        Ok(format!("sm_{major}{minor}"))
+    }
+
+    fn load(&mut self, source: Source, architecture: &str) -> Result<()> {
+        let compiled = nvrtc::compile(source, architecture)?;
+        self.context.bind_to_thread().map_err(failed)?;
+        // SAFETY: the image is a whole cubin that the compiler just made, and the driver copies it.
+        let module = unsafe { result::module::load_data(compiled.cubin.as_ptr().cast()) };
+        let module = module.map_err(failed)?;
+        for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.source() == source) {
+            let name = CString::new(kernel.symbol())
+                .map_err(|error| Error::driver(ACTION, error.to_string()))?;
+            // SAFETY: the module was loaded above and is never unloaded, so the handle stays valid.
+            let function = unsafe { result::module::get_function(module, name) };
+            self.functions.insert(kernel, Function(function.map_err(failed)?));
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// As [`super::Driver::launch`]; `bits` holds a value for each parameter.
+    pub(super) unsafe fn launch(
+        &self,
+        kernel: Kernel,
+        grid: [u32; 3],
+        block: u32,
+        bits: &mut [u64],
+    ) -> std::result::Result<(), String> {
+        self.context.bind_to_thread().map_err(|error| error.to_string())?;
+        let function = self.functions.get(&kernel).ok_or("the kernel was not loaded")?;
+        let mut arguments: Vec<*mut c_void> =
+            bits.iter_mut().map(|bits| std::ptr::from_mut(bits).cast()).collect();
+        let [x, y, z] = grid;
+        let stream = self.stream.cu_stream();
+        // SAFETY: the caller vouches for the arguments; each pointer is to eight bytes that live
+        // until the call, which copies them, is back.
+        let done = unsafe {
+            result::launch_kernel(function.0, (x, y, z), (block, 1, 1), 0, stream, &mut arguments)
+        };
+        done.map_err(|error| error.to_string())
+    }
+
+    pub(super) fn allocate(&self, bytes: usize) -> Option<u64> {
+        self.context.bind_to_thread().ok()?;
+        // The driver refuses zero bytes.
+        // SAFETY: asking for memory touches none; the context is current.
+        unsafe { result::malloc_async(self.stream.cu_stream(), bytes.max(1)) }.ok()
+    }
+
+    pub(super) fn free(&self, address: u64, _bytes: usize) {
+        // A failure here is that of a launch before it, which the next copy reports.
+        if self.context.bind_to_thread().is_ok() {
+            // SAFETY: the address came from `allocate` and is freed once, by the drop of its owner;
+            // the stream runs the launches that use it before.
+            let _ = unsafe { result::free_async(address, self.stream.cu_stream()) };
+        }
+    }
+
+    pub(super) fn copy_in(&self, address: u64, from: &[u8]) -> Result<()> {
+        self.context.bind_to_thread().map_err(failed)?;
+        let stream = self.stream.cu_stream();
+        // SAFETY: the owner of the address allocated as many bytes as it passes here; the stream is
+        // waited for, so `from` outlives the copy.
+        unsafe {
+            result::memcpy_htod_async(address, from, stream).map_err(failed)?;
+            result::stream::synchronize(stream).map_err(failed)
+        }
+    }
+
+    pub(super) fn copy_out(&self, address: u64, to: &mut [u8]) -> Result<()> {
+        self.context.bind_to_thread().map_err(failed)?;
+        let stream = self.stream.cu_stream();
+        // SAFETY: the owner of the address allocated as many bytes as it passes here; the stream is
+        // waited for, so `to` is not given back before the copy is done.
+        unsafe {
+            result::memcpy_dtoh_async(to, address, stream).map_err(failed)?;
+            result::stream::synchronize(stream).map_err(failed)
+        }
+    }
+}

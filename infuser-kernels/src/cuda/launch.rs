@@ -1,0 +1,164 @@
+//! The one way a kernel is launched, and the drivers that do it.
+
+use std::sync::Arc;
+
+#[cfg(any(test, feature = "testing"))]
+use super::simt::Emulator;
+use super::{Element, Gpu, Kernel, Slice, SliceMut};
+use crate::{
+    Dims,
+    error::{Error, Result},
+};
+
+/// What runs kernels. Cloning shares it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Driver {
+    /// A GPU.
+    Gpu(Arc<Gpu>),
+    /// The host, one thread of a block after the other.
+    #[cfg(any(test, feature = "testing"))]
+    Simt(Arc<Emulator>),
+}
+
+/// One argument of a kernel, as the bits that are passed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Argument {
+    letter: char,
+    bits: u64,
+}
+
+/// A kernel, its grid and its arguments.
+#[derive(Debug)]
+pub(super) struct Launch<'a> {
+    pub(super) kernel: Kernel,
+    /// Blocks along x and y.
+    pub(super) grid: [usize; 2],
+    /// Threads a block.
+    pub(super) block: u32,
+    pub(super) arguments: &'a [Argument],
+}
+
+impl<T: Element> From<Slice<'_, T>> for Argument {
+    fn from(slice: Slice<'_, T>) -> Self {
+        Self { letter: T::LETTER, bits: slice.address }
+    }
+}
+
+impl<T: Element> From<SliceMut<'_, T>> for Argument {
+    fn from(slice: SliceMut<'_, T>) -> Self {
+        Self { letter: T::LETTER.to_ascii_uppercase(), bits: slice.address }
+    }
+}
+
+impl From<u32> for Argument {
+    fn from(value: u32) -> Self {
+        Self { letter: 'i', bits: value.into() }
+    }
+}
+
+impl From<f32> for Argument {
+    fn from(value: f32) -> Self {
+        Self { letter: 'x', bits: value.to_bits().into() }
+    }
+}
+
+/// A size as a kernel takes it.
+pub(super) fn size(op: &'static str, name: &'static str, value: usize) -> Result<u32> {
+    // Half the range, so that an index one stride past the end still fits.
+    let fits = u32::try_from(value).ok().filter(|value| *value <= u32::MAX / 2);
+    fits.ok_or_else(|| Error::argument(op, format!("{name} is {value}, at most 2147483647")))
+}
+
+impl Launch<'_> {
+    fn failed(&self, grid: [u32; 3], problem: impl Into<String>) -> Error {
+        let values: Vec<String> = self.arguments.iter().map(Argument::show).collect();
+        let problem = format!("{}; arguments {}", problem.into(), values.join(", "));
+        Error::Launch { kernel: self.kernel.symbol(), grid, block: self.block, problem }
+    }
+}
+
+impl Argument {
+    fn show(&self) -> String {
+        match self.letter {
+            'i' => self.bits.to_string(),
+            'x' => f32::from_bits(self.bits as u32).to_string(),
+            letter => format!("{letter}*"),
+        }
+    }
+}
+
+impl Driver {
+    /// Runs a kernel; on a GPU, puts it in the stream. An empty grid does nothing.
+    ///
+    /// # Safety
+    /// Every memory argument is as long as the kernel's header says for the other arguments, and
+    /// what the kernel writes overlaps nothing else that it uses unless the header allows it.
+    pub(super) unsafe fn launch(&self, launch: &Launch<'_>) -> Result<()> {
+        let letters: String = launch.arguments.iter().map(|argument| argument.letter).collect();
+        let [x, y] = launch.grid;
+        let limits = (i32::MAX as usize, 65535);
+        let grid = [x.min(limits.0) as u32, y.min(limits.1) as u32, 1];
+        if x > limits.0 || y > limits.1 {
+            return Err(launch.failed(grid, format!("{x} by {y} blocks, at most {limits:?}")));
+        }
+        if letters != launch.kernel.signature() {
+            let expected = launch.kernel.signature();
+            return Err(launch.failed(grid, format!("takes ({expected}), got ({letters})")));
+        }
+        if x == 0 || y == 0 {
+            return Ok(());
+        }
+        let mut bits: Vec<u64> = launch.arguments.iter().map(|argument| argument.bits).collect();
+        let done = match self {
+            // SAFETY: the caller vouches for the memory; the letters above match the parameters, so
+            // each value has at least the bytes that its parameter reads.
+            Self::Gpu(gpu) => unsafe { gpu.launch(launch.kernel, grid, launch.block, &mut bits) },
+            #[cfg(any(test, feature = "testing"))]
+            // SAFETY: as above, and the emulator compares the letters with the compiled parameters.
+            Self::Simt(emulator) => unsafe {
+                emulator.launch(launch.kernel, grid, launch.block, &mut bits)
+            },
+        };
+        done.map_err(|problem| launch.failed(grid, problem))
+    }
+
+    pub(super) fn allocate(&self, bytes: usize, dims: Dims) -> Result<u64> {
+        let room = match self {
+            Self::Gpu(gpu) => gpu.allocate(bytes),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Simt(emulator) => emulator.allocate(bytes),
+        };
+        room.ok_or(Error::Memory { device: "cuda", dims, want_bytes: bytes })
+    }
+
+    pub(super) fn free(&self, address: u64, bytes: usize) {
+        match self {
+            Self::Gpu(gpu) => gpu.free(address, bytes),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Simt(emulator) => emulator.free(address, bytes),
+        }
+    }
+
+    pub(super) fn copy_in(&self, address: u64, from: &[u8]) -> Result<()> {
+        match self {
+            Self::Gpu(gpu) => gpu.copy_in(address, from),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Simt(emulator) => {
+                emulator.copy_in(address, from);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn copy_out(&self, address: u64, to: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Gpu(gpu) => gpu.copy_out(address, to),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Simt(emulator) => {
+                emulator.copy_out(address, to);
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Owned memory of a driver, and borrowed runs of it that kernels take.
+
+use std::{fmt, marker::PhantomData};
+
+use half::bf16;
+
+use super::launch::Driver;
+use crate::{
+    Dims,
+    error::{Error, Result},
+};
+
+/// What device memory can hold.
+pub trait Element: bytemuck::Pod + fmt::Debug {
+    /// The letter of memory of it that a kernel only reads.
+    const LETTER: char;
+}
+
+impl Element for bf16 {
+    const LETTER: char = 'b';
+}
+
+impl Element for f32 {
+    const LETTER: char = 'f';
+}
+
+impl Element for u32 {
+    const LETTER: char = 'u';
+}
+
+/// Elements in the memory of a driver; freed when dropped.
+#[derive(Debug)]
+pub struct Memory<T: Element> {
+    driver: Driver,
+    address: u64,
+    len: usize,
+    element: PhantomData<T>,
+}
+
+/// Elements that a kernel reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Slice<'a, T> {
+    pub(super) address: u64,
+    pub(super) len: usize,
+    memory: PhantomData<&'a [T]>,
+}
+
+/// Elements that a kernel writes.
+#[derive(Debug)]
+pub struct SliceMut<'a, T> {
+    pub(super) address: u64,
+    pub(super) len: usize,
+    memory: PhantomData<&'a mut [T]>,
+}
+
+impl<T: Element> Memory<T> {
+    /// Room for `len` elements, of no particular value.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if there is none.
+    pub fn unset(driver: &Driver, len: usize) -> Result<Self> {
+        let address = driver.allocate(len * size_of::<T>(), Dims::new(&[len])?)?;
+        Ok(Self { driver: driver.clone(), address, len, element: PhantomData })
+    }
+
+    /// A copy of host values.
+    ///
+    /// # Errors
+    /// As [`Memory::unset`], or [`Error::Driver`] if the copy fails.
+    pub fn upload(driver: &Driver, values: &[T]) -> Result<Self> {
+        let memory = Self::unset(driver, values.len())?;
+        driver.copy_in(memory.address, bytemuck::cast_slice(values))?;
+        Ok(memory)
+    }
+
+    /// A copy of the values on the host, after all launches so far.
+    ///
+    /// # Errors
+    /// [`Error::Driver`] if the copy, or a launch before it, failed.
+    pub fn download(&self) -> Result<Vec<T>> {
+        let mut values = vec![T::zeroed(); self.len];
+        self.driver.copy_out(self.address, bytemuck::cast_slice_mut(&mut values))?;
+        Ok(values)
+    }
+
+    /// All of it, to read.
+    pub fn slice(&self) -> Slice<'_, T> {
+        Slice { address: self.address, len: self.len, memory: PhantomData }
+    }
+
+    /// All of it, to write.
+    pub fn slice_mut(&mut self) -> SliceMut<'_, T> {
+        SliceMut { address: self.address, len: self.len, memory: PhantomData }
+    }
+}
+
+impl<T: Element> Drop for Memory<T> {
+    fn drop(&mut self) {
+        self.driver.free(self.address, self.len * size_of::<T>());
+    }
+}
+
+/// `got` elements are what the shape asks for.
+pub(super) fn check_len(
+    op: &'static str,
+    tensor: &'static str,
+    got: usize,
+    axes: &[usize],
+) -> Result<()> {
+    let expected = Dims::new(axes)?;
+    if got == expected.len() {
+        return Ok(());
+    }
+    Err(Error::Shape { op, tensor, expected, got: Dims::new(&[got])? })
+}
+
+/// A tensor of bf16 starts where 16-byte accesses may.
+pub(super) fn check_aligned(op: &'static str, tensor: &'static str, address: u64) -> Result<()> {
+    if address.is_multiple_of(16) {
+        return Ok(());
+    }
+    Err(Error::argument(op, format!("`{tensor}` does not start at a multiple of 16 bytes")))
+}

@@ -1,0 +1,158 @@
+//! NVIDIA's run-time compiler: embedded sources to machine code for one architecture.
+//!
+//! It needs its shared library and no GPU, so the same call compiles for the GPU that is there and,
+//! in the compile gate, for those that are not.
+
+use std::{
+    ffi::{CString, c_char},
+    path::Path,
+};
+
+use cudarc::nvrtc::{result, sys};
+
+use super::{HEADERS, Source};
+use crate::error::{Error, Result};
+
+const ACTION: &str = "compiling CUDA kernels";
+
+/// A compiled source.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Machine code, as `cuModuleLoadData` takes it.
+    pub cubin: Vec<u8>,
+    /// What the compiler said; registers and spills of each kernel, and warnings.
+    pub log: String,
+}
+
+/// Loads the compiler from `folder` if one is given; then says whether there is one, there or
+/// wherever the system's loader looks.
+///
+/// # Errors
+/// [`Error::Driver`] if `folder` is given and holds no compiler that loads.
+pub fn find(folder: Option<&Path>) -> Result<bool> {
+    // The library looks its second half up by name: that half must be in memory first.
+    for name in ["libnvrtc-builtins.so.13.0", "libnvrtc.so.13"] {
+        let Some(folder) = folder else { break };
+        // SAFETY: loading runs the library's initialisers; the caller names NVIDIA's own library,
+        // and both handles are leaked, so nothing of it is ever unloaded while in use.
+        let library = unsafe { libloading::Library::new(folder.join(name)) };
+        std::mem::forget(library.map_err(|error| Error::driver(ACTION, error.to_string()))?);
+    }
+    // SAFETY: the probe only asks the loader whether the library is there; it calls nothing in it.
+    Ok(unsafe { sys::is_culib_present() })
+}
+
+/// The compiler's version, as major and minor.
+///
+/// # Errors
+/// [`Error::Driver`] without a compiler.
+pub fn version() -> Result<(i32, i32)> {
+    check_present()?;
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: the library is there, as just checked, and writes two integers that live here.
+    let status = unsafe { sys::nvrtcVersion(&mut major, &mut minor) };
+    status.result().map_err(|error| Error::driver(ACTION, error.to_string()))?;
+    Ok((major, minor))
+}
+
+fn check_present() -> Result<()> {
+    if find(None)? {
+        return Ok(());
+    }
+    let problem = "there is no libnvrtc; install the CUDA toolkit or its NVRTC package";
+    Err(Error::driver(ACTION, problem))
+}
+
+fn c_string(text: &str) -> Result<CString> {
+    CString::new(text).map_err(|error| Error::driver(ACTION, error.to_string()))
+}
+
+/// A program handle; destroyed when dropped.
+struct Program(sys::nvrtcProgram);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from nvrtcCreateProgram and is destroyed here and nowhere else.
+        let status = unsafe { sys::nvrtcDestroyProgram(&mut self.0) };
+        debug_assert_eq!(status, sys::nvrtcResult::NVRTC_SUCCESS);
+    }
+}
+
+impl Program {
+    fn new(text: &str, name: &str) -> Result<Self> {
+        let (text, name) = (c_string(text)?, c_string(name)?);
+        let names: Vec<CString> =
+            HEADERS.iter().map(|(name, _)| c_string(name)).collect::<Result<_>>()?;
+        let texts: Vec<CString> =
+            HEADERS.iter().map(|(_, text)| c_string(text)).collect::<Result<_>>()?;
+        let pointers = |all: &[CString]| all.iter().map(|s| s.as_ptr()).collect::<Vec<_>>();
+        let (names, texts) = (pointers(&names), pointers(&texts));
+        let mut program = std::ptr::null_mut();
+        // SAFETY: all strings end in a zero and outlive the call, which copies them; both header
+        // lists have the length that is passed.
+        let status = unsafe {
+            sys::nvrtcCreateProgram(
+                &mut program,
+                text.as_ptr(),
+                name.as_ptr(),
+                HEADERS.len() as i32,
+                texts.as_ptr(),
+                names.as_ptr(),
+            )
+        };
+        status.result().map_err(|error| Error::driver(ACTION, error.to_string()))?;
+        Ok(Self(program))
+    }
+
+    fn log(&self) -> String {
+        // SAFETY: the handle is alive as long as self is, and the call asks for the size first.
+        let log: Vec<c_char> = unsafe { result::get_program_log(self.0) }.unwrap_or_default();
+        let bytes: Vec<u8> = log.iter().map(|&c| c as u8).filter(|&c| c != 0).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn cubin(&self) -> Result<Vec<u8>> {
+        let fail = |error: result::NvrtcError| Error::driver(ACTION, error.to_string());
+        let mut bytes = 0;
+        // SAFETY: the handle is alive and the size is written to a local variable.
+        unsafe { sys::nvrtcGetCUBINSize(self.0, &mut bytes) }.result().map_err(fail)?;
+        let mut cubin = vec![0u8; bytes];
+        // SAFETY: the buffer has exactly the number of bytes that the compiler just asked for.
+        let status = unsafe { sys::nvrtcGetCUBIN(self.0, cubin.as_mut_ptr().cast()) };
+        status.result().map_err(fail)?;
+        Ok(cubin)
+    }
+}
+
+/// Compiles `text` as `source` is compiled, for an architecture such as `sm_90a`.
+///
+/// # Errors
+/// [`Error::Driver`] with the compiler's own words, or without a compiler.
+pub fn compile_text(source: Source, text: &str, architecture: &str) -> Result<Compiled> {
+    check_present()?;
+    let program = Program::new(text, source.name())?;
+    let options = [
+        format!("--gpu-architecture={architecture}"),
+        "--std=c++17".into(),
+        // Lambdas of a kernel carry no annotation.
+        "--device-as-default-execution-space".into(),
+        "--ptxas-options=-v".into(),
+        "--ptxas-options=--warn-on-spills".into(),
+    ];
+    // SAFETY: the handle is alive, and cudarc turns the options into strings that outlive the call.
+    let done = unsafe { result::compile_program(program.0, &options) };
+    let log = program.log();
+    if done.is_err() {
+        let problem = format!("{} for {architecture}: {}", source.name(), log.trim());
+        return Err(Error::driver(ACTION, problem));
+    }
+    Ok(Compiled { cubin: program.cubin()?, log })
+}
+
+/// Compiles an embedded source.
+///
+/// # Errors
+/// As [`compile_text`].
+pub fn compile(source: Source, architecture: &str) -> Result<Compiled> {
+    compile_text(source, source.text(), architecture)
+}

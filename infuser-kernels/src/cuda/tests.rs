@@ -1,0 +1,75 @@
+//! Kernels on the emulator against the CPU ops, on the same bf16 values.
+
+mod gpu;
+mod list;
+mod planted;
+mod rmsnorm;
+mod rope;
+mod sanitized;
+mod swiglu;
+
+use std::{
+    env,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
+
+use half::bf16;
+
+use super::{
+    Driver, Memory,
+    simt::{Build, Emulator, Order},
+};
+use crate::testing::{Tolerance, hard_values};
+
+/// For a result rounded to bf16 once, from f32 sums: half a unit of eight bits is 2⁻⁹ of the value,
+/// doubled for a sum that falls on the other side of a tie.
+const BF16: Tolerance = Tolerance { absolute: 1e-5, relative: 1.0 / 256.0 };
+
+/// Three orders: a kernel without the barriers it needs is right in at most one of them.
+const ORDERS: [Order; 3] = [Order::Forward, Order::Reverse, Order::Random(7)];
+
+/// A folder beside the test binary, one for each build.
+fn build_folder(name: &str) -> PathBuf {
+    let binary = env::current_exe().expect("the path of the test binary");
+    let folder = binary.parent().expect("a folder holds the binary");
+    folder.join(format!("simt-{name}-{}", std::process::id()))
+}
+
+fn build(name: &str, build: &Build) -> Result<Emulator, String> {
+    let compiler = env::var("CXX").unwrap_or_else(|_| "c++".into());
+    let folder = build_folder(name);
+    let built = Emulator::build(&compiler, &folder, build);
+    // Loaded, or of no use: the next process makes its own.
+    let _ = std::fs::remove_dir_all(&folder);
+    built
+}
+
+/// The kernels as they are, compiled once a process.
+fn emulator() -> &'static Emulator {
+    static BUILT: OnceLock<Emulator> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let sanitizer = env::var("INFUSER_SIMT_SANITIZER").ok().map(|name| &*name.leak());
+        build("plain", &Build { sanitizer, planted: None }).unwrap()
+    })
+}
+
+fn driver(order: Order) -> Driver {
+    Driver::Simt(Arc::new(emulator().in_order(order)))
+}
+
+/// Hard values as bf16, and what they are in f32.
+fn hard_bf16(seed: u64, n: usize) -> (Vec<bf16>, Vec<f32>) {
+    let values: Vec<bf16> = hard_values(seed, n).into_iter().map(bf16::from_f32).collect();
+    let wide = values.iter().map(|value| value.to_f32()).collect();
+    (values, wide)
+}
+
+fn wide(values: &[bf16]) -> Vec<f32> {
+    values.iter().map(|value| value.to_f32()).collect()
+}
+
+/// What a failed allocation or launch cannot return from in a test.
+fn up<T: super::Element>(driver: &Driver, values: &[T]) -> Memory<T> {
+    Memory::upload(driver, values).unwrap()
+}

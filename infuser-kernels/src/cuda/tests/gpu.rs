@@ -1,0 +1,32 @@
+//! The same checks on a GPU, where there is one.
+
+use super::*;
+use crate::{Error, cuda::Gpu, ops::rope::Direction};
+
+/// `None`, with a line, on a machine without a GPU; an error there if one is required.
+fn gpu() -> Option<Driver> {
+    let nvrtc = env::var_os("INFUSER_NVRTC").map(PathBuf::from);
+    match Gpu::open(0, nvrtc.as_deref()) {
+        Ok(gpu) => Some(Driver::Gpu(Arc::new(gpu))),
+        // What is not a plain refusal is a fault of this crate.
+        Err(Error::Driver { action, problem }) => {
+            let required = env::var("INFUSER_REQUIRE_GPU").is_ok_and(|value| value == "1");
+            assert!(!required, "a GPU is required here; {action}: {problem}");
+            eprintln!("skipped: {action}: {problem}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn kernels_on_a_gpu_equal_the_cpu_ops() {
+    let Some(driver) = gpu() else { return };
+    rmsnorm::check_forward(&driver);
+    rmsnorm::check_add_forward(&driver);
+    rmsnorm::check_backward(&driver);
+    rmsnorm::check_backward_weight(&driver);
+    rope::check(&driver, Direction::Forward);
+    rope::check(&driver, Direction::Backward);
+    swiglu::check(&driver);
+}
