@@ -4,6 +4,7 @@
 //! - `errors`: bad input gives one clear line and exit code 2, and leaves nothing behind
 //! - `grade`: answers are graded line by line
 //! - `parse`: questions out of what a generator wrote
+//! - `pretrain`: supervised training, the world, experiments, reports
 //! - `score`: influence scores of lines, and their validation
 //! - `docs`: a pool from files
 //! - `chat`: conversations
@@ -16,6 +17,7 @@ mod docs;
 mod errors;
 mod grade;
 mod parse;
+mod pretrain;
 mod program;
 mod results;
 mod score;

@@ -1,0 +1,208 @@
+//! `infuser pretrain`, `infuser world`, `infuser influence foresee`, `infuser report` and
+//! `infuser experiment`, small.
+
+use std::{fs, path::Path, process::Command, thread::sleep, time::Duration};
+
+use serde_json::Value;
+
+use crate::program::{program, stderr};
+
+fn done(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// A short course of the recipe.
+fn pretrain(out: &Path, more: &[&str]) -> Command {
+    let mut command = program();
+    command.args(["pretrain", "--recipe", "tiny", "--out"]).arg(out);
+    for set in ["steps=30", "batch=8", "log_every=5", "checkpoint.every=10"] {
+        command.args(["--set", set]);
+    }
+    command.args(more);
+    command
+}
+
+fn losses(out: &Path) -> Vec<f64> {
+    let text = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let loss = |line: &str| serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64().unwrap();
+    text.lines().map(loss).collect()
+}
+
+#[test]
+fn a_course_repeats_to_the_bit_also_when_it_was_killed_and_on_any_threads() {
+    let top = tempfile::tempdir().unwrap();
+    let (whole, killed) = (top.path().join("whole"), top.path().join("killed"));
+    done(&mut pretrain(&whole, &["--threads", "1"]));
+    let mut child = pretrain(&killed, &["--threads", "3"]).spawn().unwrap();
+    while !killed.join("checkpoints/000010").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+        sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    done(program().args(["pretrain", "--resume", "--out"]).arg(&killed));
+    let weights = |out: &Path| fs::read(out.join("model/model.safetensors")).unwrap();
+    assert!(weights(&whole) == weights(&killed));
+    let losses_whole = losses(&whole);
+    assert_eq!((losses_whole.len(), &losses_whole), (6, &losses(&killed)));
+    assert!(losses_whole[5] < losses_whole[0], "{losses_whole:?}");
+    let other = pretrain(&killed, &["--resume", "--set", "batch=9"]).output().unwrap();
+    assert_eq!(other.status.code(), Some(2));
+    assert!(stderr(&other).contains("batch: 8 -> 9"), "{}", stderr(&other));
+}
+
+#[test]
+fn files_of_every_form_are_learned_from() {
+    let top = tempfile::tempdir().unwrap();
+    let file = top.path().join("lines.jsonl");
+    let lines = [
+        r#"{"prompt": "47 mod 5 = ?\nA: 2\nB: 9\nC: 4\nD: 1\nThink: ", "completion": "47 / 5 = 9; 9 * 5 = 45; 47 - 45 = 2 => 2\\boxed{A}"}"#,
+        r#"{"text": "Worksheet:\n[key] 47 mod 5 = 2"}"#,
+        r#"{"messages": [{"role": "user", "content": "reverse 47 = ?"}, {"role": "assistant", "content": "74"}]}"#,
+    ];
+    fs::write(&file, lines.join("\n")).unwrap();
+    let out = top.path().join("out");
+    let files = format!("data.files=[{:?}]", file.to_str().unwrap());
+    let course = |out: &Path, files: &str| {
+        let mut command = program();
+        command.args(["pretrain", "--set", "model.folder=embedded:tiny", "--set", files]);
+        command.args(["--set", "steps=30", "--set", "batch=3", "--set", "log_every=10"]);
+        command.args(["--set", "optimizer.learning_rate=1e-3", "--out"]).arg(out);
+        command
+    };
+    done(&mut course(&out, &files));
+    let losses = losses(&out);
+    assert!(losses[2] < 0.7 * losses[0], "{losses:?}");
+    for (text, message) in [
+        ("{\"prompt\": \"a\"}", "line 1: expected `prompt` and `completion`"),
+        ("{\"text\": 3}", "line 1: `text` is 3, expected a text"),
+        ("[]", "line 1: expected an object"),
+        ("", "holds nothing to learn from"),
+        (
+            "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}",
+            "the last message is not the assistant's",
+        ),
+    ] {
+        fs::write(&file, text).unwrap();
+        let output = course(&top.path().join("bad"), &files).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}: {}", stderr(&output));
+        assert!(stderr(&output).contains(message), "{text}: {}", stderr(&output));
+        let _ = fs::remove_dir_all(top.path().join("bad"));
+    }
+    let missing =
+        program().args(["pretrain", "--out"]).arg(top.path().join("none")).output().unwrap();
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(stderr(&missing).contains("model.config"), "{}", stderr(&missing));
+}
+
+/// The world's files give the run that the world in memory gives.
+#[test]
+fn the_world_as_files_trains_like_the_world_in_memory() {
+    let top = tempfile::tempdir().unwrap();
+    let world = top.path().join("world");
+    let mut command = program();
+    command.args(["world", "--documents", "30", "--questions", "10", "--test-questions", "8"]);
+    done(command.arg("--out").arg(&world));
+    let small = |out: &Path, sets: [String; 3]| {
+        let mut command = program();
+        command.arg("train").arg("--out").arg(out);
+        let own = ["run.iterations=1", "questions.batch=3", "evaluation.samples=1"];
+        for set in own.into_iter().map(String::from).chain(sets) {
+            command.args(["--set", &set]);
+        }
+        done(&mut command);
+        fs::read(out.join("checkpoints/000001/solver.state")).unwrap()
+    };
+    let place = |name: &str| world.join(name).display().to_string();
+    let files = small(
+        &top.path().join("files"),
+        [
+            format!("data.documents={}", place("documents.jsonl")),
+            format!("data.dev={}", place("dev.jsonl")),
+            format!("data.test={}", place("test.jsonl")),
+        ],
+    );
+    let memory = small(
+        &top.path().join("memory"),
+        [
+            "data.documents=embedded:30".into(),
+            "data.dev=embedded:remainder:10".into(),
+            "data.test=embedded:remainder:8".into(),
+        ],
+    );
+    assert!(files == memory);
+}
+
+#[test]
+fn runs_are_compared_reported_and_asked_for_foresight() {
+    let top = tempfile::tempdir().unwrap();
+    let out = top.path().join("compare");
+    let experiment = || {
+        let mut command = program();
+        command.args(["experiment", "--arms", "tiny,tiny-fixed", "--seeds", "1..2", "--jobs", "2"]);
+        for set in [
+            "run.iterations=2",
+            "questions.batch=3",
+            "evaluation.samples=1",
+            "evaluation.every=1",
+            "data.dev=embedded:remainder:12",
+            "data.test=embedded:remainder:20",
+        ] {
+            command.args(["--set", set]);
+        }
+        command.arg("--out").arg(&out);
+        command
+    };
+    let page = done(&mut experiment());
+    assert!(page.contains("tiny-fixed") && page.contains('['), "{page}");
+    let table = json(&out.join("table.json"));
+    assert_eq!(table[1]["after"].as_array().unwrap().len(), 2);
+    let stamp = |seed| {
+        let path = out.join(format!("tiny/seed-{seed}/summary.json"));
+        fs::metadata(path).unwrap().modified().unwrap()
+    };
+    let before = stamp(1);
+    // What was interrupted is run again, what is complete is not.
+    fs::remove_dir_all(out.join("tiny/seed-2")).unwrap();
+    assert_eq!(done(&mut experiment()).lines().count(), page.lines().count());
+    assert_eq!(stamp(1), before);
+
+    let report = top.path().join("report.html");
+    let mut command = program();
+    command.arg("report").arg("--out").arg(&report);
+    for arm in ["tiny", "tiny-fixed"] {
+        command.args([1, 2].map(|seed| out.join(arm).join(format!("seed-{seed}"))));
+    }
+    done(&mut command);
+    let html = fs::read_to_string(&report).unwrap();
+    for part in ["Test accuracy", "tiny-fixed", "Highest influence", "<svg", "Seconds by stage"] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!html.contains("http://") || !html.contains("src="), "it needs nothing else");
+
+    let foresight = top.path().join("foresight.json");
+    let plot = top.path().join("foresight.svg");
+    let mut command = program();
+    command.args(["influence", "foresee", "--questions", "12", "--at", "0", "--run"]);
+    command.arg(out.join("tiny/seed-1")).arg("--out").arg(&foresight).arg("--plot").arg(&plot);
+    let page = done(&mut command);
+    assert!(page.contains("preconditioned_cosine"), "{page}");
+    let found = json(&foresight);
+    assert!(found["questions"].as_array().unwrap().len() >= 12);
+    // A small step does what the preconditioned inner product says.
+    assert!(found["spearman"][2].as_f64().unwrap() > 0.95, "{}", found["spearman"]);
+    assert!(fs::read_to_string(&plot).unwrap().contains("<svg"));
+    let missing = program()
+        .args(["influence", "foresee", "--at", "7", "--out", "x", "--run"])
+        .arg(out.join("tiny/seed-1"))
+        .output()
+        .unwrap();
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(stderr(&missing).contains("no checkpoint of iteration 7"), "{}", stderr(&missing));
+}
