@@ -125,8 +125,8 @@ impl From<infuser_rl::Error> for Failure {
         use infuser_rl::Error::{Data, Guard, Influence, Interrupted, Model, Store};
         match error {
             Data(error) => error.into(),
-            Model(error) => error.into(),
-            Influence(error) => error.into(),
+            Model(error) => (*error).into(),
+            Influence(error) => (*error).into(),
             Interrupted => Self::interrupted("interrupted"),
             Guard(_) | Store(_) => Self::stopped(error),
             other => Self::bad_input(other),

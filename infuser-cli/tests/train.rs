@@ -156,6 +156,8 @@ fn other_settings_are_refused_with_a_list_of_what_differs() {
     assert!(message.contains("solver.update.learning_rate: 0.00015 -> 0.5"), "{message}");
     let forced = resume(&["--set", "run.iterations=2", "--force"]);
     assert!(forced.status.success(), "{}", stderr(&forced));
+    let summary = fs::read_to_string(out.join("summary.json")).unwrap();
+    assert!(summary.contains("\"recipe\": \"tiny\""), "{summary}");
     let again = train(&out, &[]).output().unwrap();
     assert_eq!(again.status.code(), Some(2));
     assert!(stderr(&again).contains("--resume"), "{}", stderr(&again));

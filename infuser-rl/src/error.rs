@@ -41,13 +41,13 @@ pub enum Error {
     Store(String),
     /// Of influence scores.
     #[error(transparent)]
-    Influence(#[from] infuser_influence::Error),
+    Influence(Box<infuser_influence::Error>),
     /// Of documents, prompts or tokenizers.
     #[error(transparent)]
     Data(#[from] infuser_data::Error),
     /// Of models.
     #[error(transparent)]
-    Model(#[from] infuser_model::Error),
+    Model(Box<infuser_model::Error>),
 }
 
 /// Checks a length.
@@ -60,5 +60,17 @@ pub(crate) fn finite(what: &'static str, values: &[f32]) -> Result<()> {
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(()),
         Some(index) => Err(Error::NotFinite { what, index, value: values[index].into() }),
+    }
+}
+
+impl From<infuser_influence::Error> for Error {
+    fn from(error: infuser_influence::Error) -> Self {
+        Self::Influence(Box::new(error))
+    }
+}
+
+impl From<infuser_model::Error> for Error {
+    fn from(error: infuser_model::Error) -> Self {
+        Self::Model(Box::new(error))
     }
 }

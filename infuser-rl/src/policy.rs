@@ -59,10 +59,13 @@ struct Context {
     weights: Vec<Vec<f32>>,
 }
 
+/// A row, with its number among all rows.
+type Numbered<'a> = (usize, &'a Row);
+
 /// Rows of a mini-batch that go through the model together.
 struct Micro<'a> {
-    /// The rows of each prompt, each with its number among all rows.
-    groups: Vec<(&'a [u32], Vec<(usize, &'a Row)>)>,
+    /// The rows of each prompt.
+    groups: Vec<(&'a [u32], Vec<Numbered<'a>>)>,
 }
 
 impl Micro<'_> {

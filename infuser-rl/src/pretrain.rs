@@ -206,9 +206,9 @@ pub enum Source {
     /// Lessons of the embedded world, each new.
     World {
         /// The prompts of the roles.
-        prompts: Prompts,
+        prompts: Box<Prompts>,
         /// The tokenizer.
-        tokenizer: Tokenizer,
+        tokenizer: Box<Tokenizer>,
         /// The token that ends a text.
         end: u32,
         /// What is taught when, in order.

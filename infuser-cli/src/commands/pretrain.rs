@@ -205,7 +205,7 @@ impl Training {
 fn lessons(settings: &Settings, source: &Path, model: &Model) -> Result<Source, Failure> {
     let seed = settings.seed;
     if !settings.data.world.is_empty() {
-        let tokenizer = Tokenizer::load(source)?;
+        let tokenizer = Box::new(Tokenizer::load(source)?);
         let end = tokenizer.id_of(world::END).ok_or_else(|| {
             Failure::bad_input(format!(
                 "data.world needs the world's tokenizer, and that of {} has no {}",
@@ -213,7 +213,7 @@ fn lessons(settings: &Settings, source: &Path, model: &Model) -> Result<Source, 
                 world::END
             ))
         })?;
-        let (prompts, stages) = (world::prompts()?, settings.data.world.clone());
+        let (prompts, stages) = (Box::new(world::prompts()?), settings.data.world.clone());
         return Ok(Source::World { prompts, tokenizer, end, stages, seed });
     }
     let examples = examples::read(&settings.data.files, source, model.config())?;

@@ -26,6 +26,8 @@ use crate::{
 
 /// Where runs go if nobody says.
 const RUNS: &str = "runs";
+/// How a plan begins: a comment with the recipe's name, or the stem of the file that it came from.
+const NAMED: &str = "# recipe: ";
 /// The recipe if nobody says.
 const DEFAULT: &str = "tiny";
 
@@ -91,7 +93,8 @@ fn start(args: &Train) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| next_free(Path::new(RUNS), &name(args)));
     let folder = Folder::create(&out)?;
     let mut session = Session::open(&plan.value, folder, None, name(args))?;
-    session.keeper.folder.write("plan.toml", &plan.text())?;
+    let text = format!("{NAMED}{}\n{}", session.recipe, plan.text());
+    session.keeper.folder.write("plan.toml", &text)?;
     session.finish()
 }
 
@@ -121,12 +124,13 @@ fn resume(args: &Train, out: &Path) -> Result<(), Failure> {
             changes.join("\n  ")
         )));
     }
-    let name = out.file_name().and_then(|name| name.to_str()).unwrap_or(DEFAULT);
-    let name = name.rsplit_once('-').map_or(name, |(name, _)| name).to_string();
+    let named = old.lines().next().and_then(|line| line.strip_prefix(NAMED));
+    let name = named.map_or_else(|| name(args), str::to_string);
     let last = folder.checkpoints()?.last().copied();
     let mut session = Session::open(&plan.value, folder, last, name)?;
     if !changes.is_empty() {
-        session.keeper.folder.write("plan.toml", &plan.text())?;
+        let text = format!("{NAMED}{}\n{}", session.recipe, plan.text());
+        session.keeper.folder.write("plan.toml", &text)?;
     }
     if let Some(iteration) = last {
         session.load(iteration)?;

@@ -33,18 +33,18 @@ impl Trainer {
                 let batch = self.next_documents()?;
                 let samples = self.config.generator.rollout.samples;
                 kept(place, store, batch.len() * samples, || {
-                    self.from_documents(place, &batch, monitor)
+                    self.written_from_documents(place, &batch, monitor)
                 })?
             }
             Source::Seeded { examples } => {
                 let samples = self.config.generator.rollout.samples;
                 kept(place, store, self.config.questions.batch * samples, || {
-                    self.from_seeds(place, examples, monitor)
+                    self.written_from_seeds(place, examples, monitor)
                 })?
             }
             Source::File => {
                 let batch = self.config.questions.batch;
-                kept(place, store, batch, || self.from_file(place))?
+                kept(place, store, batch, || self.given_by_file(place))?
             }
         };
         let metrics = self.question_metrics(&sourced);
@@ -63,7 +63,7 @@ impl Trainer {
         Ok(cursor.next_batch(self.config.questions.batch)?)
     }
 
-    fn from_documents(
+    fn written_from_documents(
         &self,
         place: Place,
         batch: &[usize],
@@ -105,7 +105,7 @@ impl Trainer {
         Ok(batch.iter().zip(sourced).filter_map(fill).collect())
     }
 
-    fn from_seeds(
+    fn written_from_seeds(
         &self,
         place: Place,
         examples: usize,
@@ -159,7 +159,7 @@ impl Trainer {
         order::walk(&[b"given", &seed], len, first, batch as usize)
     }
 
-    fn from_file(&self, place: Place) -> Result<Vec<Sourced>> {
+    fn given_by_file(&self, place: Place) -> Result<Vec<Sourced>> {
         let questions = &self.inputs.questions;
         if questions.is_empty() {
             return Err(Error::Setting("data.questions holds no question".into()));
