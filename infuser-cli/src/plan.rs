@@ -115,7 +115,7 @@ pub(crate) fn resolve<T: Default + Serialize + DeserializeOwned>(
     let value: T =
         serde_path_to_error::deserialize(Value::Table(merged.clone())).map_err(|error| {
             let path = error.path().to_string();
-            Failure::bad_input(explained(&path, &error.into_inner().to_string(), &origins))
+            Failure::bad_input(explained(&path, error.into_inner().message(), &origins))
         })?;
     let complete = Table::try_from(&value)
         .map_err(|error| Failure::bad_input(format!("settings: {error}")))?;
@@ -206,12 +206,17 @@ fn explained(path: &str, problem: &str, origins: &BTreeMap<String, String>) -> S
             hint = format!("; did you mean `{near}`?");
         }
     }
-    let origin = origins.iter().find(|(known, _)| **known == key || known.starts_with(&key));
+    let origin =
+        origins.iter().find(|(known, _)| known.starts_with(&key) || key.starts_with(*known));
     let origin = origin.map_or(String::new(), |(_, origin)| format!(" ({origin})"));
     let what = if problem.starts_with("unknown field") {
         "there is no such key".to_string()
     } else {
-        problem.split(", expected one of").next().unwrap_or(&problem).to_string()
+        problem
+            .split(if unknown { ", expected" } else { "\n" })
+            .next()
+            .unwrap_or(&problem)
+            .to_string()
     };
     format!("`{key}`{origin}: {what}{hint}")
 }
@@ -326,6 +331,7 @@ mod tests {
     fn what_is_wrong_is_named_with_what_was_meant() {
         for (set, message) in [
             ("run.sede=3", "`run.sede` (--set): there is no such key; did you mean `run.seed`?"),
+            ("run.r=1.0", "`run.r` (--set): there is no such key; did you mean `run.rate`?"),
             ("runs.seed=3", "`runs` (--set): there is no such key; did you mean `run`?"),
             ("run.seed=x", "`run.seed` (--set): invalid type: string \"x\", expected u64"),
             ("run.choice=opn", "`run.choice` (--set): unknown variant `opn`; did you mean `open`?"),

@@ -158,6 +158,15 @@ fn other_settings_are_refused_with_a_list_of_what_differs() {
     assert!(forced.status.success(), "{}", stderr(&forced));
     let summary = fs::read_to_string(out.join("summary.json")).unwrap();
     assert!(summary.contains("\"recipe\": \"tiny\""), "{summary}");
+    // What was drawn under other settings is not learned from.
+    let drawn = |out: &Path| fs::read(out.join("iterations/0003/answers-0.jsonl")).unwrap();
+    let longer = resume(&["--set", "run.iterations=3", "--force"]);
+    assert!(longer.status.success(), "{}", stderr(&longer));
+    let before = drawn(&out);
+    fs::remove_dir_all(out.join("checkpoints/000003")).unwrap();
+    let other = resume(&["--set", "solver.rollout.temperature=1.0", "--force"]);
+    assert!(other.status.success(), "{}", stderr(&other));
+    assert!(drawn(&out) != before);
     let again = train(&out, &[]).output().unwrap();
     assert_eq!(again.status.code(), Some(2));
     assert!(stderr(&again).contains("--resume"), "{}", stderr(&again));
@@ -197,10 +206,12 @@ fn a_place_that_cannot_be_written_loses_nothing() {
     let out = top.path().join("run");
     done(train(&out, &["--set", "run.iterations=2"]));
     let before = fs::read(out.join("checkpoints/000002/solver.state")).unwrap();
+    let plan = fs::read_to_string(out.join("plan.toml")).unwrap();
+    fs::write(out.join("plan.toml"), plan.replace("run.iterations = 2", "run.iterations = 3"))
+        .unwrap();
     fs::write(out.join("iterations/0003"), "in the way").unwrap();
     let mut command = program();
-    command.args(["train", "--resume", "--force", "--out"]).arg(&out);
-    command.args(["--set", "run.iterations=3"]);
+    command.args(["train", "--resume", "--out"]).arg(&out);
     let output = command.output().unwrap();
     assert!(!output.status.success());
     assert!(stderr(&output).contains("iterations/0003"), "{}", stderr(&output));

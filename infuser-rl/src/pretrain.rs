@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Seed of fresh weights, and of the order or the making of examples.
+    /// Seed of fresh weights.
     pub seed: u64,
     /// Steps of the optimizer.
     pub steps: u64,
@@ -65,6 +65,8 @@ pub struct Data {
     pub files: Vec<PathBuf>,
     /// Lessons of the embedded world, in stages.
     pub world: Vec<Stage>,
+    /// Seed of the lessons or of the order of the files; that of the run if left out.
+    pub seed: Option<u64>,
 }
 
 /// How: AdamW with a linear rise and a cosine down.

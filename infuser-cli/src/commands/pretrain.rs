@@ -203,7 +203,7 @@ impl Training {
 
 /// What is learned from.
 fn lessons(settings: &Settings, source: &Path, model: &Model) -> Result<Source, Failure> {
-    let seed = settings.seed;
+    let seed = settings.data.seed.unwrap_or(settings.seed);
     if !settings.data.world.is_empty() {
         let tokenizer = Box::new(Tokenizer::load(source)?);
         let end = tokenizer.id_of(world::END).ok_or_else(|| {

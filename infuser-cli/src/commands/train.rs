@@ -127,6 +127,9 @@ fn resume(args: &Train, out: &Path) -> Result<(), Failure> {
     let named = old.lines().next().and_then(|line| line.strip_prefix(NAMED));
     let name = named.map_or_else(|| name(args), str::to_string);
     let last = folder.checkpoints()?.last().copied();
+    if !changes.is_empty() {
+        folder.forget_after(last.unwrap_or(0))?;
+    }
     let mut session = Session::open(&plan.value, folder, last, name)?;
     if !changes.is_empty() {
         let text = format!("{NAMED}{}\n{}", session.recipe, plan.text());

@@ -24,7 +24,7 @@ impl Folder {
     /// # Errors
     /// It holds a run already; it cannot be written to.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
-        if path.join("plan.toml").exists() {
+        if ["plan.toml", "iterations", "checkpoints"].iter().any(|name| path.join(name).exists()) {
             return Err(Failure::bad_input(format!(
                 "{} holds a run; go on with --resume, or choose another --out",
                 path.display()
@@ -105,6 +105,21 @@ impl Folder {
         Ok(found)
     }
 
+    /// Removes what stages made after an iteration: it is of other settings.
+    pub(crate) fn forget_after(&self, iteration: u64) -> Result<(), Failure> {
+        let folder = self.path.join("iterations");
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let number = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
+            if number.is_some_and(|number| number > iteration) {
+                let path = entry.path();
+                let removed =
+                    if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                removed.map_err(|cause| Failure::output(path.display(), cause))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The folder of a checkpoint.
     pub(crate) fn checkpoint(&self, iteration: u64) -> PathBuf {
         self.path.join("checkpoints").join(format!("{iteration:06}"))
@@ -130,8 +145,11 @@ impl Folder {
         fs::rename(&aside, &target).map_err(|cause| Failure::output(target.display(), cause))?;
         let all = self.checkpoints()?;
         for old in &all[..all.len().saturating_sub(keep)] {
+            // Under another name first: what has its name is whole, also while it goes.
             let old = self.checkpoint(*old);
-            fs::remove_dir_all(&old).map_err(|cause| Failure::output(old.display(), cause))?;
+            let going = old.with_extension("partial");
+            fs::rename(&old, &going).map_err(|cause| Failure::output(old.display(), cause))?;
+            fs::remove_dir_all(&going).map_err(|cause| Failure::output(going.display(), cause))?;
         }
         Ok(())
     }
