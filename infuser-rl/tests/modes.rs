@@ -292,12 +292,17 @@ fn questions_of_a_file_need_no_generator() {
     config.run.mode = Mode::FixedGenerator;
     config.questions.source = Source::File;
     config.data.questions = Some("questions".into());
+    config.questions.batch = 8;
+    config.solver.filter = Filter::TopFraction(0.25);
     let questions = world::target(Skill::Sequence, Part::Dev, 10, 1);
     let Outcome { store, trainer } =
         run_with(config, Inputs { questions, pool: None, world: false, ..inputs() });
     assert!(trainer.generator().is_none());
-    assert_eq!(store.all("gen_answer_rollout/num_questions"), [3.0, 3.0]);
+    assert_eq!(store.all("gen_answer_rollout/num_questions"), [8.0, 8.0]);
     assert_ne!(store.kept[&(1, 0, "questions")], store.kept[&(2, 0, "questions")]);
+    // They are scored and chosen among like written ones.
+    assert!(store.all("influence_sim/score/std").iter().all(|spread| *spread > 0.0));
+    assert!(store.all("solver_actor/num_prompts").iter().all(|kept| *kept <= 2.0));
 }
 
 #[test]

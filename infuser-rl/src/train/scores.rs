@@ -7,6 +7,7 @@ use infuser_influence::{
 use super::{Asked, Metrics, Origin, Place, Scored, Store, Trainer, kept};
 use crate::{
     advantage::{Singleton, normalise},
+    config::Source,
     correction::{Correction, Level, Truncation},
     error::Result,
     policy::{self, Group, Row},
@@ -55,9 +56,9 @@ impl Trainer {
             return Ok(nothing);
         };
         let mut questions = self.influence_questions(answered)?;
-        // What was given and not written has no generator to reward.
+        // A document that is a question has no generator to reward, and no filter leaves it out.
         for (asked, question) in asked.iter().zip(&mut questions) {
-            if matches!(asked.origin, Origin::Given { .. }) {
+            if self.is_document(asked.origin) {
                 question.responses.clear();
             }
         }
@@ -86,6 +87,11 @@ impl Trainer {
             ..Scored::nothing()
         };
         Ok(scores.questions.iter().enumerate().map(one).collect())
+    }
+
+    /// Whether a question is a document itself, rather than written or of a file.
+    pub(super) fn is_document(&self, origin: Origin) -> bool {
+        matches!(origin, Origin::Given { .. }) && self.config.questions.source != Source::File
     }
 
     /// Answers as the influence of their question sees them: with the advantages of the solver's own

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use infuser_kernels::rng::Stream;
 
-use super::{Metrics, Origin, Place, Scored, Store, Trainer, Update, generator::update_metrics};
+use super::{Metrics, Place, Scored, Store, Trainer, Update, generator::update_metrics};
 use crate::{
     advantage::{Singleton, normalise},
     error::{Error, Result},
@@ -19,7 +19,7 @@ struct Lesson<'a> {
     rewards: Vec<f32>,
     influence: f32,
     document: u32,
-    /// Not written by the generator: no filter leaves it out.
+    /// A document, or of the dev set: no filter leaves it out.
     given: bool,
 }
 
@@ -104,7 +104,7 @@ impl Trainer {
                     rewards: self.rewards(answered),
                     influence: scored.as_ref().map_or(0.0, |scored: &Scored| scored.influence),
                     document: first_document + source,
-                    given: matches!(asked.origin, Origin::Given { .. }),
+                    given: self.is_document(asked.origin),
                 });
             }
             first_document += documents;
