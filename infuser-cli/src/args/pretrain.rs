@@ -9,7 +9,7 @@ or:                       {\"text\": \"All of it counts.\"}
 
 Example:
   infuser pretrain --set model.folder=models/Qwen3-0.6B --set 'data.files=[\"answers.jsonl\"]' --out runs/sft
-  infuser pretrain --recipe tiny        makes the base model that comes with the program
+  infuser pretrain --recipe tiny        makes the base model that comes with the program, bit for bit
 
 The trained model is `DIR/model`. --resume goes on with the same bits.";
 
