@@ -13,7 +13,7 @@ use infuser_influence::{
     Settings, Target, Weights,
 };
 use infuser_kernels::{Device, rng::Stream};
-use infuser_model::{Keep, Model, Tensors};
+use infuser_model::{Keep, Model, Tensors, Unwatched};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -96,7 +96,7 @@ fn cell(arguments: &[String]) -> Outcome<()> {
 
         let before = resident("VmRSS:").unwrap_or(0);
         reset_peak();
-        let mut scorer = Scorer::new(&model, &target, state, settings)?;
+        let mut scorer = Scorer::new(&model, &target, state, settings, &Unwatched)?;
         let mut tiles = || scorer.score(&questions, &objective).map(|_| ());
         let parameters = model.layout().elements();
         let peak = || resident("VmHWM:").unwrap_or(0).saturating_sub(before);
@@ -110,7 +110,7 @@ fn cell(arguments: &[String]) -> Outcome<()> {
                 println!("{parameters} {} 0", peak());
             }
             _ => {
-                let mut other = Scorer::new(&model, &target, state, settings)?;
+                let mut other = Scorer::new(&model, &target, state, settings, &Unwatched)?;
                 let mut stored = || other.score_by_storing(&questions, &objective).map(|_| ());
                 tiles()?;
                 stored()?;

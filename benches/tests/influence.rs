@@ -3,7 +3,7 @@
 use infuser_benches::arithmetic::{questions, train};
 use infuser_influence::{Objective, Plan, Question, Settings, Similarity, Step, Trial, validate};
 use infuser_kernels::rng::Stream;
-use infuser_model::Keep;
+use infuser_model::{Keep, Unwatched};
 
 fn loud(questions: Vec<Question>) -> Vec<Question> {
     questions.into_iter().filter(|question| !question.is_silent()).collect()
@@ -29,6 +29,7 @@ fn preconditioned_scores_foretell_the_step() {
         (&dev, &dev_objective),
         (&asked, &objective),
         &plan,
+        &Unwatched,
     )
     .unwrap();
     let trials = |step| report.trials.iter().filter(move |trial| trial.step == step);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use infuser_rl::rollout::Monitor;
+use infuser_model::Monitor;
 
 use crate::failure::{Failure, INTERRUPTED};
 

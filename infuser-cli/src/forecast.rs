@@ -63,6 +63,9 @@ pub(crate) fn memory(
     if config.needs_influence() {
         parts.push(("influence target".into(), memory::weights_bytes(solver)));
     }
+    if config.influence.share_gradient {
+        parts.push(("shared gradient".into(), memory::weights_bytes(solver)));
+    }
     // One or the other: keys and values while sampling, activations and a gradient while learning.
     parts.push(("activations and gradient, or cache".into(), u128::max(pass, cache)));
     Ok(Memory { parts })

@@ -1,5 +1,7 @@
 //! What can go wrong around scores.
 
+use infuser_model::Monitor;
+
 /// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -24,6 +26,9 @@ pub enum Error {
     /// A setting outside its range.
     #[error("{0}")]
     Setting(String),
+    /// The monitor wished to stop.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl Error {
@@ -31,9 +36,16 @@ impl Error {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Model(error) => error.is_bad_input(),
+            Self::Interrupted => false,
             _ => true,
         }
     }
+}
+
+/// Between two batches: stops if the monitor wishes to, and tells it of `items` that are done.
+pub(crate) fn go_on(monitor: &dyn Monitor, items: usize) -> Result<()> {
+    monitor.advance(items, 0);
+    if monitor.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
 }
 
 impl From<infuser_kernels::Error> for Error {

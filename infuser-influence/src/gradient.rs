@@ -1,9 +1,9 @@
 //! Stored gradients: of the target, of a question too long for one batch, and of the oracle.
 
-use infuser_model::{Accumulate, Keep, Model, OutputGradient, Tensors, Workspace};
+use infuser_model::{Accumulate, Keep, Model, Monitor, OutputGradient, Tensors, Workspace};
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, go_on},
     packed::{Packed, Part},
     question::{Objective, Question, Response},
 };
@@ -80,20 +80,21 @@ pub(crate) fn part_rows(part: &Part<'_>) -> usize {
     part.prompt.len() + part.responses.iter().map(tokens).sum::<usize>()
 }
 
-/// Adds the gradient of these parts' losses to `gradients`.
-pub(crate) fn accumulate(
+/// Adds the gradient of these parts' losses to `gradients`, and returns how they lay in the batch.
+pub(crate) fn accumulate<'a>(
     model: &Model,
-    parts: &[Part<'_>],
+    parts: &[Part<'a>],
     temperature: f32,
     workspace: &mut Workspace,
     gradients: &mut Tensors,
-) -> Result<()> {
+) -> Result<Packed<'a>> {
     let packed = Packed::new(parts, model.device())?;
     model.forward(&packed.batch, temperature, workspace)?;
     let dlogp = packed.dlogp(&workspace.logp()?);
     let gradient = OutputGradient { logp: &dlogp, entropy: None };
     let sink = &mut Accumulate::new(gradients);
-    Ok(model.backward(&packed.batch, gradient, workspace, sink)?)
+    model.backward(&packed.batch, gradient, workspace, sink)?;
+    Ok(packed)
 }
 
 /// The gradient of the questions' losses together,
@@ -107,13 +108,14 @@ pub(crate) fn accumulate(
 ///
 /// # Errors
 /// [`Error::Question`] naming the first that the model cannot run; [`Error::Setting`];
-/// [`Error::Model`] if the device has no room.
+/// [`Error::Model`] if the device has no room; [`Error::Interrupted`].
 pub fn gradient(
     model: &Model,
     questions: &[Question],
     objective: &Objective,
     rows: f64,
     settings: Settings,
+    monitor: &dyn Monitor,
 ) -> Result<Tensors> {
     check(model, questions, objective, settings)?;
     let divisor = rows * objective.mean_tokens;
@@ -124,6 +126,7 @@ pub fn gradient(
     let mut workspace = model.workspace(settings.keep)?;
     for group in groups(&all, limit, part_rows) {
         accumulate(model, group, objective.temperature, &mut workspace, &mut gradients)?;
+        go_on(monitor, group.len())?;
     }
     Ok(gradients)
 }

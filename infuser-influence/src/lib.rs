@@ -34,7 +34,7 @@ pub use fingerprint::Fingerprint;
 pub use gradient::{Settings, gradient};
 pub use infuser_kernels::ops::influence::{Preconditioner, Sums};
 pub use question::{Objective, Question, Response, Weights};
-pub use score::{AdamState, Path, Score, Scorer, Scores};
+pub use score::{AdamState, Path, Score, Scorer, Scores, Shared};
 pub use similarity::Similarity;
 pub use statistics::Agreement;
 pub use target::{Origin, Target};

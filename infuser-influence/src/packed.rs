@@ -58,6 +58,11 @@ impl<'a> Packed<'a> {
         Ok(Self { batch, tokens, rows, outputs, responses })
     }
 
+    /// Where each response's outputs are, part by part.
+    pub(crate) fn response_outputs(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.responses.iter().map(|(_, outputs, _)| outputs.clone())
+    }
+
     /// The gradient of all losses by the log-probabilities.
     pub(crate) fn dlogp(&self, logp: &[f32]) -> Vec<f32> {
         let mut dlogp = vec![0.0; logp.len()];

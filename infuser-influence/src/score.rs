@@ -1,13 +1,16 @@
 //! Scores of questions.
 
-use infuser_kernels::ops::influence::{Preconditioner, Sums};
+use infuser_kernels::ops::{
+    add,
+    influence::{Preconditioner, Sums},
+};
 use infuser_model::{
-    Model, OutputGradient, ParamId, Tensors, Workspace,
+    Model, Monitor, OutputGradient, ParamId, Tensors, Workspace,
     optim::{AdamW, Optimizer},
 };
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, go_on},
     fingerprint::Fingerprint,
     gradient::{Settings, accumulate, check, groups, part_rows, parts},
     packed::{Packed, Part},
@@ -89,6 +92,38 @@ impl Scores {
     }
 }
 
+/// What scoring passes saw of the questions: all that one optimizer step on them takes.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// `Σ_q ∇L_q`: the gradient of all questions' losses.
+    pub gradient: Tensors,
+    /// `n T̄`, by which the losses are divided.
+    pub divisor: f64,
+    /// For each question, the log-probabilities of its responses that have a gradient, in order.
+    pub logp: Vec<Vec<Vec<f32>>>,
+    /// Sum of the entropies at the tokens of those responses.
+    pub entropy: f64,
+}
+
+impl Shared {
+    /// Notes what a forward pass computed of so many responses of each of these questions.
+    fn note(
+        &mut self,
+        questions: impl Iterator<Item = (usize, usize)>,
+        packed: &Packed<'_>,
+        workspace: &Workspace,
+    ) -> Result<()> {
+        let logp = workspace.logp()?;
+        let mut outputs = packed.response_outputs();
+        for (question, responses) in questions {
+            let own = outputs.by_ref().take(responses);
+            self.logp[question].extend(own.map(|outputs| logp[outputs].to_vec()));
+        }
+        self.entropy += workspace.entropy()?.iter().map(|value| f64::from(*value)).sum::<f64>();
+        Ok(())
+    }
+}
+
 /// Scores questions against one target, with the weights and the optimizer as they are.
 pub struct Scorer<'a> {
     model: &'a Model,
@@ -99,6 +134,7 @@ pub struct Scorer<'a> {
     /// The one gradient buffer, made when a question needs it.
     stored: Option<Tensors>,
     optimizer: Option<Fingerprint>,
+    monitor: &'a dyn Monitor,
 }
 
 impl<'a> Scorer<'a> {
@@ -112,6 +148,7 @@ impl<'a> Scorer<'a> {
         target: &'a Target,
         state: AdamState<'a>,
         settings: Settings,
+        monitor: &'a dyn Monitor,
     ) -> Result<Self> {
         settings.check()?;
         let weights = Fingerprint::of_tensors(model.weights())?;
@@ -122,15 +159,53 @@ impl<'a> Scorer<'a> {
         }
         let optimizer = state.exp_avg_sq.map(Fingerprint::of_tensors).transpose()?;
         let workspace = model.workspace(settings.keep)?;
-        Ok(Self { model, target, state, settings, workspace, stored: None, optimizer })
+        Ok(Self { model, target, state, settings, workspace, stored: None, optimizer, monitor })
     }
 
     /// The sums of every question, exact but for rounding.
     ///
     /// # Errors
     /// [`Error::Question`] naming the first that the model cannot run or whose sums are not finite;
-    /// [`Error::Setting`]; [`Error::Model`] if the device has no room.
+    /// [`Error::Setting`]; [`Error::Model`] if the device has no room; [`Error::Interrupted`].
     pub fn score(&mut self, questions: &[Question], objective: &Objective) -> Result<Scores> {
+        self.score_into(questions, objective, None)
+    }
+
+    /// The same, and what one optimizer step on all these questions takes, out of the same passes: it
+    /// costs one product more for each linear layer, and saves the passes of the step.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`]; [`Error::Setting`] if questions differ in their number of responses.
+    pub fn score_and_share(
+        &mut self,
+        questions: &[Question],
+        objective: &Objective,
+    ) -> Result<(Scores, Shared)> {
+        let loud = || questions.iter().filter(|question| !question.is_silent());
+        let responses = loud().next().map_or(1, |question| question.responses.len());
+        if let Some(other) = loud().find(|question| question.responses.len() != responses) {
+            let other = other.responses.len();
+            return Err(Error::Setting(format!(
+                "questions of {responses} and of {other} responses are divided by different numbers, so \
+                 their gradients do not add up to that of one step"
+            )));
+        }
+        let mut shared = Shared {
+            divisor: responses as f64 * objective.mean_tokens,
+            gradient: Tensors::zeros(self.model.layout(), self.model.device())?,
+            logp: vec![Vec::new(); questions.len()],
+            entropy: 0.0,
+        };
+        let scores = self.score_into(questions, objective, Some(&mut shared))?;
+        Ok((scores, shared))
+    }
+
+    fn score_into(
+        &mut self,
+        questions: &[Question],
+        objective: &Objective,
+        mut shared: Option<&mut Shared>,
+    ) -> Result<Scores> {
         check(self.model, questions, objective, self.settings)?;
         let silent = Score { sums: Sums::default(), path: Path::Silent };
         let mut scores = vec![silent; questions.len()];
@@ -141,15 +216,19 @@ impl<'a> Scorer<'a> {
             match parts.len() {
                 0 => {}
                 1 => waiting.extend(parts.pop().map(|part| (index, part))),
-                _ => scores[index] = self.stored(&parts, objective.temperature)?,
+                _ => {
+                    let shared = shared.as_deref_mut().map(|shared| (index, shared));
+                    scores[index] = self.stored(&parts, objective.temperature, shared)?;
+                    go_on(self.monitor, 1)?;
+                }
             }
         }
         for group in groups(&waiting, self.settings.batch_tokens, |(_, part)| part_rows(part)) {
-            let parts: Vec<Part<'_>> = group.iter().map(|(_, part)| part.clone()).collect();
-            let sums = self.tiles(&parts, objective.temperature)?;
+            let sums = self.tiles(group, objective.temperature, shared.as_deref_mut())?;
             for ((index, _), sums) in group.iter().zip(sums) {
                 scores[*index] = Score { sums, path: Path::Tiles };
             }
+            go_on(self.monitor, group.len())?;
         }
         self.finish(scores)
     }
@@ -171,7 +250,7 @@ impl<'a> Scorer<'a> {
                 parts if parts.is_empty() => {
                     Ok(Score { sums: Sums::default(), path: Path::Silent })
                 }
-                parts => self.stored(&parts, objective.temperature),
+                parts => self.stored(&parts, objective.temperature, None),
             }
         };
         let scores = questions.iter().map(one).collect::<Result<_>>()?;
@@ -199,21 +278,37 @@ impl<'a> Scorer<'a> {
         }
     }
 
-    /// One batch through the sink.
-    fn tiles(&mut self, parts: &[Part<'_>], temperature: f32) -> Result<Vec<Sums>> {
-        let packed = Packed::new(parts, self.model.device())?;
+    /// One batch through the sink: whole questions, each with its number.
+    fn tiles(
+        &mut self,
+        group: &[(usize, Part<'_>)],
+        temperature: f32,
+        mut shared: Option<&mut Shared>,
+    ) -> Result<Vec<Sums>> {
+        let parts: Vec<Part<'_>> = group.iter().map(|(_, part)| part.clone()).collect();
+        let packed = Packed::new(&parts, self.model.device())?;
         self.model.forward(&packed.batch, temperature, &mut self.workspace)?;
+        if let Some(shared) = &mut shared {
+            let questions = group.iter().map(|(index, part)| (*index, part.responses.len()));
+            shared.note(questions, &packed, &self.workspace)?;
+        }
         let dlogp = packed.dlogp(&self.workspace.logp()?);
         let layout = self.model.layout();
         let tied = Some(layout.embedding).filter(|embedding| *embedding == layout.head);
-        let mut sink = Influence::new(self.comparison(), &packed, tied);
+        let total = shared.map(|shared| &mut shared.gradient);
+        let mut sink = Influence::new(self.comparison(), &packed, tied, total);
         let gradient = OutputGradient { logp: &dlogp, entropy: None };
         self.model.backward(&packed.batch, gradient, &mut self.workspace, &mut sink)?;
         Ok(sink.into_sums())
     }
 
     /// One question through the buffer.
-    fn stored(&mut self, parts: &[Part<'_>], temperature: f32) -> Result<Score> {
+    fn stored(
+        &mut self,
+        parts: &[Part<'_>],
+        temperature: f32,
+        mut shared: Option<(usize, &mut Shared)>,
+    ) -> Result<Score> {
         let mut gradients = match self.stored.take() {
             Some(mut gradients) => {
                 gradients.clear();
@@ -222,8 +317,18 @@ impl<'a> Scorer<'a> {
             None => Tensors::zeros(self.model.layout(), self.model.device())?,
         };
         for part in parts {
-            let part = std::slice::from_ref(part);
-            accumulate(self.model, part, temperature, &mut self.workspace, &mut gradients)?;
+            let one = std::slice::from_ref(part);
+            let packed =
+                accumulate(self.model, one, temperature, &mut self.workspace, &mut gradients)?;
+            if let Some((index, shared)) = &mut shared {
+                let question = [(*index, part.responses.len())];
+                shared.note(question.into_iter(), &packed, &self.workspace)?;
+            }
+        }
+        if let Some((_, shared)) = shared {
+            for (total, own) in shared.gradient.buffers_mut().iter_mut().zip(gradients.buffers()) {
+                add::add(own.view(), total.view_mut())?;
+            }
         }
         let (mut sums, comparison) = (Sums::default(), self.comparison());
         for (id, _) in self.model.layout().iter() {

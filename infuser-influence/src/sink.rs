@@ -10,7 +10,7 @@ use infuser_kernels::{
         rmsnorm,
     },
 };
-use infuser_model::{GradientSink, NormFactors, ParamId, Result, RowsOf, Tensors};
+use infuser_model::{Accumulate, GradientSink, NormFactors, ParamId, Result, RowsOf, Tensors};
 
 use crate::packed::Packed;
 
@@ -53,6 +53,8 @@ pub(crate) struct Influence<'a> {
     touched: Vec<Touched>,
     /// Gradients of the touched rows, once the head has been there.
     held: Option<Buffer>,
+    /// Where the gradient of the whole batch is added, if anybody wants it.
+    total: Option<&'a mut Tensors>,
 }
 
 impl<'a> Influence<'a> {
@@ -60,6 +62,7 @@ impl<'a> Influence<'a> {
         comparison: Comparison<'a>,
         packed: &'a Packed<'a>,
         tied: Option<ParamId>,
+        total: Option<&'a mut Tensors>,
     ) -> Self {
         let mut touched = Vec::new();
         for question in 0..packed.rows.len() {
@@ -70,7 +73,7 @@ impl<'a> Influence<'a> {
         touched.sort_unstable();
         touched.dedup();
         let sums = vec![Sums::default(); packed.rows.len()];
-        Self { comparison, packed, tied, sums, touched, held: None }
+        Self { comparison, packed, tied, sums, touched, held: None, total }
     }
 
     pub(crate) fn into_sums(self) -> Vec<Sums> {
@@ -96,6 +99,11 @@ impl<'a> Influence<'a> {
         Ok(())
     }
 
+    /// The sink of the whole batch's gradient, if anybody wants it.
+    fn total(&mut self) -> Option<Accumulate<'_>> {
+        self.total.as_deref_mut().map(Accumulate::new)
+    }
+
     /// Zeros for the touched rows.
     fn rows(&self, device: Device, width: usize) -> Result<Buffer> {
         Ok(device.zeros_f32(&[self.touched.len(), width])?)
@@ -109,16 +117,25 @@ fn columns(outputs: usize, vocab: usize) -> usize {
 
 impl GradientSink for Influence<'_> {
     fn linear(&mut self, weight: ParamId, x: View<'_>, dy: View<'_>) -> Result<()> {
+        if let Some(mut total) = self.total() {
+            total.linear(weight, x, dy)?;
+        }
         let against = self.comparison.at(weight);
         Ok(question_sums::linear(dy, x, &self.packed.rows, &against, &mut self.sums)?)
     }
 
     fn bias(&mut self, id: ParamId, dy: View<'_>) -> Result<()> {
+        if let Some(mut total) = self.total() {
+            total.bias(id, dy)?;
+        }
         let questions = &self.packed.rows;
         self.vectors(id, questions, |rows, out| Ok(bias::backward(dy.rows(rows)?, out)?))
     }
 
     fn norm(&mut self, weight: ParamId, factors: NormFactors<'_>) -> Result<()> {
+        if let Some(mut total) = self.total() {
+            total.norm(weight, factors)?;
+        }
         let NormFactors { dy, x, rstd, rows } = factors;
         let questions = match rows {
             RowsOf::Tokens => self.packed.rows.clone(),
@@ -133,6 +150,9 @@ impl GradientSink for Influence<'_> {
 
     /// The last: adds what the rows of the table get as embeddings to what they got as the head's.
     fn embedding(&mut self, table: ParamId, tokens: View<'_>, dx: View<'_>) -> Result<()> {
+        if let Some(mut total) = self.total() {
+            total.embedding(table, tokens, dx)?;
+        }
         let mut held = match self.held.take() {
             Some(held) => held,
             None => self.rows(tokens.device(), dx.dims().row_len())?,
@@ -175,6 +195,10 @@ impl GradientSink for Influence<'_> {
             head::dlogits(head, columns.clone(), upstream, dz.view_mut())?;
             matmul::nn(dz.view(), head.weight.rows(columns.clone())?, dx.reborrow(), write)?;
             write = Write::Add;
+            if let Some(total) = &mut self.total {
+                let rows = total[weight].rows_mut(columns.clone())?;
+                matmul::tn(dz.view(), head.x, rows, Write::Add)?;
+            }
             if tied {
                 let first = self.touched.partition_point(|row| (row.id as usize) < columns.start);
                 let last = self.touched.partition_point(|row| (row.id as usize) < columns.end);

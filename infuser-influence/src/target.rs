@@ -1,7 +1,7 @@
 //! The direction that is wanted: the gradient of the loss on the target questions.
 
 use infuser_kernels::ops::{add, grad_norm};
-use infuser_model::{Model, Tensors};
+use infuser_model::{Model, Monitor, Tensors};
 
 use crate::{
     error::{Error, Result},
@@ -41,6 +41,7 @@ impl Target {
         questions: &[Question],
         objective: &Objective,
         settings: Settings,
+        monitor: &dyn Monitor,
     ) -> Result<Self> {
         let kept = questions.iter().filter(|question| !question.is_silent());
         let rows: usize = kept.map(|question| question.responses.len()).sum();
@@ -48,7 +49,7 @@ impl Target {
             let problem = "no question has a response with an advantage, so there is no direction";
             return Err(Error::Target(problem.into()));
         }
-        let gradient = gradient(model, questions, objective, rows as f64, settings)?;
+        let gradient = gradient(model, questions, objective, rows as f64, settings, monitor)?;
         let origin = Origin {
             weights: Fingerprint::of_tensors(model.weights())?,
             data: Fingerprint::of_questions(questions),

@@ -14,7 +14,7 @@
 //! in the first moment, `(1 − β₁) / (1 − β₁^t)`, is part of the prediction.
 
 use infuser_model::{
-    Keep, Model, Tensors, Workspace,
+    Keep, Model, Monitor, Tensors, Workspace,
     optim::{AdamW, Optimizer, OptimizerSettings, Schedule},
 };
 
@@ -121,6 +121,7 @@ pub fn validate(
     (dev, dev_objective): (&[Question], &Objective),
     (questions, objective): (&[Question], &Objective),
     plan: &Plan,
+    monitor: &dyn Monitor,
 ) -> Result<Report> {
     if plan.learning_rates.is_empty() || plan.steps.is_empty() {
         return Err(Error::Setting("a validation needs learning rates and steps".into()));
@@ -129,9 +130,10 @@ pub fn validate(
     {
         return Err(Error::Setting(format!("learning rate {rate} is not positive")));
     }
-    let target = Target::measure(model, dev, dev_objective, plan.settings)?;
-    let scores = Scorer::new(model, &target, AdamState::of(optimizer), plan.settings)?
-        .score(questions, objective)?;
+    let target = Target::measure(model, dev, dev_objective, plan.settings, monitor)?;
+    let state = AdamState::of(optimizer);
+    let scores =
+        Scorer::new(model, &target, state, plan.settings, monitor)?.score(questions, objective)?;
     let mut stand = TestStand::new(model, optimizer, dev, dev_objective, plan.settings)?;
     let target_loss = stand.loss()?;
 
@@ -148,7 +150,7 @@ pub fn validate(
     {
         let rows = question.responses.len() as f64;
         let one = std::slice::from_ref(question);
-        let step = gradient(model, one, objective, rows, plan.settings)?;
+        let step = gradient(model, one, objective, rows, plan.settings, monitor)?;
         for (losses, kind) in losses.iter_mut().zip(&kinds) {
             losses[q] = stand.loss_after(*kind, &step)?;
         }

@@ -3,14 +3,14 @@ use infuser_influence::{
     Weights,
 };
 use infuser_kernels::Device;
-use infuser_model::{Keep, Model, Tensors, optim::OptimizerSettings};
+use infuser_model::{Keep, Model, Tensors, Unwatched, optim::OptimizerSettings};
 
 use crate::random::{model, questions};
 
 const SETTINGS: Settings = Settings { batch_tokens: 64, keep: Keep::BlockInputs };
 
 fn measure(model: &Model, questions: &[Question], settings: Settings) -> Result<Target, Error> {
-    Target::measure(model, questions, &Objective::over(questions, 1.0), settings)
+    Target::measure(model, questions, &Objective::over(questions, 1.0), settings, &Unwatched)
 }
 
 fn empty() -> AdamState<'static> {
@@ -34,7 +34,7 @@ fn bad_questions_are_named() {
         (with(Response { advantage: f32::INFINITY, ..supervised.clone() }), "an advantage of inf"),
     ];
     let target = measure(&model, std::slice::from_ref(&good), SETTINGS).unwrap();
-    let mut scorer = Scorer::new(&model, &target, empty(), SETTINGS).unwrap();
+    let mut scorer = Scorer::new(&model, &target, empty(), SETTINGS, &Unwatched).unwrap();
     let objective = Objective { temperature: 1.0, mean_tokens: 3.0 };
     for (question, problem) in cases {
         let questions = [good.clone(), question];
@@ -81,10 +81,11 @@ fn a_target_without_direction_is_refused() {
 fn a_target_of_another_time_is_refused() {
     let mut model = model("qwen3", 1);
     let target = measure(&model, &questions(&model, 2, 2), SETTINGS).unwrap();
-    assert!(Scorer::new(&model, &target, empty(), SETTINGS).is_ok());
+    assert!(Scorer::new(&model, &target, empty(), SETTINGS, &Unwatched).is_ok());
     let values = model.weights().buffers()[1].dims().len();
     model.weights_mut().buffers_mut()[1].copy_from_f32(&vec![1.5; values]).unwrap();
-    let text = Scorer::new(&model, &target, empty(), SETTINGS).err().unwrap().to_string();
+    let text =
+        Scorer::new(&model, &target, empty(), SETTINGS, &Unwatched).err().unwrap().to_string();
     assert!(text.contains("other weights than the model has now"), "{text}");
 }
 
@@ -93,7 +94,9 @@ fn bad_settings_are_named() {
     let model = model("qwen3", 1);
     let questions = questions(&model, 2, 2);
     let message = |settings, objective: Objective| {
-        Target::measure(&model, &questions, &objective, settings).unwrap_err().to_string()
+        Target::measure(&model, &questions, &objective, settings, &Unwatched)
+            .unwrap_err()
+            .to_string()
     };
     let good = Objective { temperature: 1.0, mean_tokens: 3.0 };
     assert!(message(Settings { batch_tokens: 0, ..SETTINGS }, good).contains("batch_tokens"));
@@ -113,7 +116,7 @@ fn a_gradient_that_is_not_finite_names_its_question() {
     let model = model("qwen3", 1);
     let all = questions(&model, 2, 2);
     let target = measure(&model, &all, SETTINGS).unwrap();
-    let mut scorer = Scorer::new(&model, &target, empty(), SETTINGS).unwrap();
+    let mut scorer = Scorer::new(&model, &target, empty(), SETTINGS, &Unwatched).unwrap();
     let huge = Response { advantage: 3e38, ..Response::supervised(vec![3, 4, 5]) };
     let questions = [all[0].clone(), Question { prompt: vec![1], responses: vec![huge; 1] }];
     let objective = Objective { temperature: 0.01, mean_tokens: 1e-3 };

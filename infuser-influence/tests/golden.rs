@@ -4,7 +4,7 @@ use infuser_influence::{
     AdamState, Fingerprint, Objective, Origin, Path as Way, Preconditioner, Question, Scorer,
     Settings, Similarity, Target, gradient,
 };
-use infuser_model::{Keep, Layout, Model};
+use infuser_model::{Keep, Layout, Model, Unwatched};
 use serde_json::Value;
 
 use crate::{
@@ -42,7 +42,7 @@ fn compare(
     expected: &Value,
 ) {
     for settings in [SETTINGS, Settings { batch_tokens: 60, keep: Keep::BlockInputs }] {
-        let mut scorer = Scorer::new(model, target, state, settings).unwrap();
+        let mut scorer = Scorer::new(model, target, state, settings, &Unwatched).unwrap();
         let tiles = scorer.score(questions, objective).unwrap();
         let stored = scorer.score_by_storing(questions, objective).unwrap();
         if settings.batch_tokens == SETTINGS.batch_tokens {
@@ -117,7 +117,7 @@ fn check(file: &Path, folder: &Path, index: &Value, name: &str) {
     if golden.holds("dev0.input_ids") {
         let model = model(folder, None);
         let (dev, objective) = batch(&golden, index, "dev0");
-        let target = Target::measure(&model, &dev, &objective, SETTINGS).unwrap();
+        let target = Target::measure(&model, &dev, &objective, SETTINGS, &Unwatched).unwrap();
         let adam = preconditioner(index, 0);
         let state = AdamState { exp_avg_sq: None, preconditioner: adam };
         let gen0 = batch(&golden, index, "gen0");
@@ -131,7 +131,7 @@ fn check(file: &Path, folder: &Path, index: &Value, name: &str) {
     let state =
         AdamState { exp_avg_sq: Some(&exp_avg_sq), preconditioner: preconditioner(index, steps) };
     let (dev, objective) = batch(&golden, index, "dev");
-    let mut target = Target::measure(&model, &dev, &objective, SETTINGS).unwrap();
+    let mut target = Target::measure(&model, &dev, &objective, SETTINGS, &Unwatched).unwrap();
     if golden.holds("ref_grad.model.norm.weight") {
         assert_near(&golden.tensors("ref_grad", model.layout()), target.gradient(), model.layout());
     }
@@ -142,7 +142,7 @@ fn check(file: &Path, folder: &Path, index: &Value, name: &str) {
         if golden.holds(&format!("{prefix}.model.norm.weight")) {
             let rows = question.responses.len() as f64;
             let one = std::slice::from_ref(question);
-            let got = gradient(&model, one, &questions.1, rows, SETTINGS).unwrap();
+            let got = gradient(&model, one, &questions.1, rows, SETTINGS, &Unwatched).unwrap();
             assert_near(&golden.tensors(&prefix, model.layout()), &got, model.layout());
         }
     }
@@ -153,7 +153,7 @@ fn check(file: &Path, folder: &Path, index: &Value, name: &str) {
     let micro = dev2["micro_batch_size"].as_u64().unwrap();
     let rows = second.iter().map(|q| q.responses.len() as u64).sum::<u64>();
     let nominal = (rows.div_ceil(micro) * micro) as f64;
-    let newer = gradient(&model, &second, &objective, nominal, SETTINGS).unwrap();
+    let newer = gradient(&model, &second, &objective, nominal, SETTINGS, &Unwatched).unwrap();
     let newer = Target::new(newer, origin(&model, &second)).unwrap();
     let beta = dev2["momentum_beta"].as_f64().unwrap();
     target.blend(newer, beta).unwrap();

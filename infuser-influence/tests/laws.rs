@@ -2,7 +2,7 @@ use infuser_influence::{
     AdamState, Objective, Path, Preconditioner, Question, Response, Scorer, Scores, Settings,
     Similarity, Target, Weights,
 };
-use infuser_model::{Keep, Model};
+use infuser_model::{Keep, Model, Unwatched};
 
 use crate::random::{mean_squares, model, questions};
 
@@ -20,12 +20,12 @@ fn scores(model: &Model, target: &Target, questions: &[Question], epsilon: f64) 
     let exp_avg_sq = mean_squares(model, 2);
     let preconditioner = Preconditioner { beta2: 0.999, epsilon, step: 5 };
     let state = AdamState { exp_avg_sq: Some(&exp_avg_sq), preconditioner };
-    let mut scorer = Scorer::new(model, target, state, SETTINGS).unwrap();
+    let mut scorer = Scorer::new(model, target, state, SETTINGS, &Unwatched).unwrap();
     scorer.score(questions, &Objective { temperature: 1.0, mean_tokens: 5.0 }).unwrap()
 }
 
 fn target(model: &Model, dev: &[Question]) -> Target {
-    Target::measure(model, dev, &Objective::over(dev, 1.0), SETTINGS).unwrap()
+    Target::measure(model, dev, &Objective::over(dev, 1.0), SETTINGS, &Unwatched).unwrap()
 }
 
 fn scaled(question: &Question, factor: f32) -> Question {

@@ -1,9 +1,9 @@
 use infuser_influence::{
     AdamState, Objective, Path, Preconditioner, Question, Scorer, Scores, Settings, Similarity,
-    Target,
+    Target, gradient,
 };
 use infuser_kernels::testing::on_threads;
-use infuser_model::{Keep, Model, Tensors};
+use infuser_model::{Keep, Model, Tensors, Unwatched};
 
 use crate::random::{FAMILIES, mean_squares, model, questions};
 
@@ -26,7 +26,8 @@ impl Case {
     fn new(family: &str, seed: u64, live: bool) -> Self {
         let model = model(family, seed);
         let dev = questions(&model, 4, seed + 100);
-        let target = Target::measure(&model, &dev, &Objective::over(&dev, 0.7), WHOLE).unwrap();
+        let target =
+            Target::measure(&model, &dev, &Objective::over(&dev, 0.7), WHOLE, &Unwatched).unwrap();
         let exp_avg_sq = live.then(|| mean_squares(&model, seed));
         let questions = questions(&model, 13, seed + 200);
         let objective = Objective::over(&questions, 0.7);
@@ -42,7 +43,7 @@ impl Case {
 
     fn scorer_with(&self, settings: Settings, preconditioner: Preconditioner) -> Scorer<'_> {
         let state = AdamState { exp_avg_sq: self.exp_avg_sq.as_ref(), preconditioner };
-        Scorer::new(&self.model, &self.target, state, settings).unwrap()
+        Scorer::new(&self.model, &self.target, state, settings, &Unwatched).unwrap()
     }
 
     fn tiles(&self, settings: Settings) -> Scores {
@@ -182,7 +183,7 @@ fn large_vocabularies_go_part_by_part() {
     let model = crate::random::wide_model();
     let dev = questions(&model, 2, 1);
     let objective = Objective::over(&dev, 1.0);
-    let target = Target::measure(&model, &dev, &objective, WHOLE).unwrap();
+    let target = Target::measure(&model, &dev, &objective, WHOLE, &Unwatched).unwrap();
     let mut questions = questions(&model, 3, 2);
     for question in &mut questions {
         for response in &mut question.responses {
@@ -197,4 +198,42 @@ fn large_vocabularies_go_part_by_part() {
     let case =
         Case { objective: Objective::over(&questions, 1.0), model, target, exp_avg_sq, questions };
     assert_same("wide", &case.tiles(WHOLE), &case.stored());
+}
+
+/// The passes that score also add up the gradient of all questions, whichever way each one takes, and
+/// no score changes for it.
+#[test]
+fn the_shared_gradient_is_that_of_all_questions() {
+    for family in FAMILIES {
+        let mut case = Case::new(family, 5, true);
+        let responses = case.questions.iter().map(|question| question.responses.len()).max();
+        case.questions.retain(|question| question.responses.len() == responses.unwrap());
+        for batch_tokens in [30, 130, usize::MAX] {
+            let settings = Settings { batch_tokens, keep: Keep::Everything };
+            let (scores, shared) =
+                case.scorer(settings).score_and_share(&case.questions, &case.objective).unwrap();
+            assert_eq!(scores, case.tiles(settings), "{family} {batch_tokens}");
+            let rows = shared.divisor / case.objective.mean_tokens;
+            assert_eq!(rows as usize, responses.unwrap());
+            let (all, objective) = (&case.questions, &case.objective);
+            let want = gradient(&case.model, all, objective, rows, WHOLE, &Unwatched).unwrap();
+            let (mut apart, mut whole) = (0.0, 0.0);
+            for (got, want) in shared.gradient.buffers().iter().zip(want.buffers()) {
+                for (got, want) in got.to_f32().unwrap().iter().zip(want.to_f32().unwrap()) {
+                    apart += f64::from(got - want).powi(2);
+                    whole += f64::from(want).powi(2);
+                }
+            }
+            assert!(
+                whole > 0.0 && apart.sqrt() <= SAME * whole.sqrt(),
+                "{family}: {apart} {whole}"
+            );
+            for (question, seen) in case.questions.iter().zip(&shared.logp) {
+                let counting = question.responses.iter().filter(|r| r.advantage != 0.0);
+                let lengths: Vec<usize> =
+                    counting.map(|r| r.tokens.len()).filter(|length| *length > 0).collect();
+                assert_eq!(seen.len(), lengths.len(), "{family}");
+            }
+        }
+    }
 }

@@ -18,7 +18,7 @@ use infuser_kernels::{
     rng::Stream,
     testing::widen,
 };
-use infuser_model::{Keep, LayerParams, Model, ModelConfig, ParamId};
+use infuser_model::{Keep, LayerParams, Model, ModelConfig, ParamId, Unwatched};
 
 use crate::random::{mean_squares, model, questions};
 
@@ -324,8 +324,8 @@ fn scores_are_slopes_of_the_target_loss() {
         let squares = mean_squares(&model, seed);
         let state = AdamState { exp_avg_sq: Some(&squares), preconditioner: ADAM };
         let settings = Settings { batch_tokens: 4096, keep: Keep::Everything };
-        let target = Target::measure(&model, &dev, &objective(&dev), settings).unwrap();
-        let mut scorer = Scorer::new(&model, &target, state, settings).unwrap();
+        let target = Target::measure(&model, &dev, &objective(&dev), settings, &Unwatched).unwrap();
+        let mut scorer = Scorer::new(&model, &target, state, settings, &Unwatched).unwrap();
         let scores = scorer.score(&asked, &objective(&asked)).unwrap();
         let squares: Vec<Values> =
             squares.buffers().iter().map(|b| widen(&b.to_f32().unwrap())).collect();

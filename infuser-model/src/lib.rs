@@ -22,6 +22,7 @@ mod init;
 mod layers;
 mod layout;
 pub mod memory;
+mod monitor;
 pub mod optim;
 mod packed;
 mod sink;
@@ -35,6 +36,7 @@ pub use config::{
 };
 pub use error::{Error, Result};
 pub use layout::{LayerParams, Layout, Linear, Param, ParamId, Tensors};
+pub use monitor::{Monitor, Unwatched};
 pub use packed::PackedWeights;
 pub use sink::{Accumulate, GradientSink, NormFactors, RowsOf};
 pub use transformer::{Model, OutputGradient};

@@ -8,12 +8,12 @@ use infuser_data::{
     question::{Question, parse::Shape},
     world::{self, Judgement, Part, Skill, Source, judge},
 };
-use infuser_model::{Model, generate::Sampling};
+use infuser_model::{Model, Unwatched, generate::Sampling};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Result,
-    rollout::{self, Decoding, Reading, Speaker, Unwatched, Writing},
+    rollout::{self, Decoding, Reading, Speaker, Writing},
     voice::Voice,
 };
 

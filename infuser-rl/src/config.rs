@@ -299,6 +299,9 @@ pub struct Influence {
     pub similarity: Similarity,
     /// β of a target that is carried over from iteration to iteration; `None` for a new one each time.
     pub momentum: Option<f64>,
+    /// The passes that score the questions also give the solver the gradient of its step. For one step
+    /// an iteration, on all questions.
+    pub share_gradient: bool,
 }
 
 /// When to stop rather than train on nothing.
@@ -372,7 +375,7 @@ impl Default for Reward {
 
 impl Default for Influence {
     fn default() -> Self {
-        Self { similarity: Similarity::PreconditionedCosine, momentum: None }
+        Self { similarity: Similarity::PreconditionedCosine, momentum: None, share_gradient: false }
     }
 }
 

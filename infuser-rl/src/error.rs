@@ -1,5 +1,7 @@
 //! What can be wrong with arguments.
 
+use infuser_model::Monitor;
+
 /// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -50,6 +52,12 @@ pub enum Error {
     Model(Box<infuser_model::Error>),
 }
 
+/// Between two stages or batches: stops if the monitor wishes to, and tells it of `items` that are done.
+pub(crate) fn go_on(monitor: &dyn Monitor, items: usize) -> Result<()> {
+    monitor.advance(items, 0);
+    if monitor.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
+}
+
 /// Checks a length.
 pub(crate) fn length(what: &'static str, got: usize, expected: usize) -> Result<()> {
     if got == expected { Ok(()) } else { Err(Error::Length { what, got, expected }) }
@@ -65,7 +73,10 @@ pub(crate) fn finite(what: &'static str, values: &[f32]) -> Result<()> {
 
 impl From<infuser_influence::Error> for Error {
     fn from(error: infuser_influence::Error) -> Self {
-        Self::Influence(Box::new(error))
+        match error {
+            infuser_influence::Error::Interrupted => Self::Interrupted,
+            error => Self::Influence(Box::new(error)),
+        }
     }
 }
 

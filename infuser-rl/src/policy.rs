@@ -1,15 +1,19 @@
 //! The policy update that both roles share: old log-probabilities by the training pass, weights for
 //! where the engine disagrees, then one step of AdamW for every mini-batch of prompts.
 
+mod shared;
+
+pub use shared::{Passed, step};
+
 use infuser_model::{
-    Accumulate, BatchBuilder, Keep, Model, OutputGradient, Tensors, Workspace,
+    Accumulate, BatchBuilder, Keep, Model, Monitor, OutputGradient, Tensors, Workspace,
     optim::{Optimizer, StepReport},
 };
 
 use crate::{
     config::Update,
     correction::{Correction, Mismatch},
-    error::{Error, Result},
+    error::{Error, Result, go_on},
     loss::{Clip, Counts, Tokens, clipped, entropy_bonus},
     reduce::{Divisor, Reduction},
 };
@@ -77,7 +81,8 @@ impl Micro<'_> {
 /// Learns from rollouts that were sampled at `temperature` by the model as it is.
 ///
 /// # Errors
-/// [`Error::Setting`] if there is nothing to learn from; no memory.
+/// [`Error::Setting`] if there is nothing to learn from; no memory; [`Error::Interrupted`], with the
+/// model then somewhere within the update.
 pub fn update(
     model: &mut Model,
     optimizer: &mut Optimizer,
@@ -85,6 +90,7 @@ pub fn update(
     temperature: f32,
     settings: &Update,
     correction: &Correction,
+    monitor: &dyn Monitor,
 ) -> Result<Report> {
     let lengths: Vec<usize> = rows(groups).map(|row| row.tokens.len()).collect();
     let tokens: usize = lengths.iter().sum();
@@ -92,7 +98,7 @@ pub fn update(
         return Err(Error::Setting("an update without rollouts".into()));
     }
     let mut workspace = model.workspace(settings.keep())?;
-    let old = old_logp(model, groups, temperature, settings.batch_tokens)?;
+    let old = old_logp(model, groups, temperature, settings.batch_tokens, monitor)?;
     let (context, mismatch) = corrected(groups, old, &lengths, correction)?;
     let batches = mini_batches(groups, settings.prompts_per_step);
     let mean_tokens = tokens as f64 / lengths.len() as f64;
@@ -117,6 +123,7 @@ pub fn update(
                 let step =
                     Pass { temperature, clip: settings.clip, divisor, entropy: settings.entropy };
                 step.run(model, &micro, &context, &mut workspace, &mut gradients, &mut report)?;
+                go_on(monitor, micro.rows().count())?;
             }
             report.steps.push(optimizer.step(model.weights_mut(), &gradients)?);
         }
@@ -136,9 +143,10 @@ pub fn weights(
     temperature: f32,
     settings: &Update,
     correction: &Correction,
+    monitor: &dyn Monitor,
 ) -> Result<Vec<Vec<f32>>> {
     let lengths: Vec<usize> = rows(groups).map(|row| row.tokens.len()).collect();
-    let old = old_logp(model, groups, temperature, settings.batch_tokens)?;
+    let old = old_logp(model, groups, temperature, settings.batch_tokens, monitor)?;
     Ok(corrected(groups, old, &lengths, correction)?.0.weights)
 }
 
@@ -267,6 +275,7 @@ fn old_logp(
     groups: &[Group],
     temperature: f32,
     batch_tokens: usize,
+    monitor: &dyn Monitor,
 ) -> Result<Vec<Vec<f32>>> {
     let mut workspace = model.workspace(Keep::Nothing)?;
     let mut old = Vec::with_capacity(row_count(groups));
@@ -275,6 +284,7 @@ fn old_logp(
         model.forward(&batch, temperature, &mut workspace)?;
         let logp = workspace.logp()?;
         old.extend((0..micro.rows().count()).map(|i| logp[batch.sequence(i)].to_vec()));
+        go_on(monitor, 0)?;
     }
     Ok(old)
 }
@@ -286,17 +296,28 @@ fn corrected(
     correction: &Correction,
 ) -> Result<(Context, Mismatch)> {
     let rollout: Vec<f32> = rows(groups).flat_map(|row| row.rollout_logp.iter().copied()).collect();
-    let corrected = correction.apply(lengths, &old.concat(), &rollout)?;
+    let (all, mismatch) = weighted(lengths, &old.concat(), &rollout, correction)?;
+    let mut start = 0;
+    let cut = |length: &usize| {
+        start += length;
+        all[start - length..start].to_vec()
+    };
+    let weights = lengths.iter().map(cut).collect();
+    Ok((Context { old, weights }, mismatch))
+}
+
+/// The weight of each token, 0 for what was rejected.
+fn weighted(
+    lengths: &[usize],
+    old: &[f32],
+    rollout: &[f32],
+    correction: &Correction,
+) -> Result<(Vec<f32>, Mismatch)> {
+    let corrected = correction.apply(lengths, old, rollout)?;
     let weight = |t: usize| match &corrected.weights {
         _ if !corrected.kept[t] => 0.0,
         Some(weights) => weights[t],
         None => 1.0,
     };
-    let mut start = 0;
-    let cut = |length: &usize| {
-        start += length;
-        (start - length..start).map(weight).collect()
-    };
-    let weights = lengths.iter().map(cut).collect();
-    Ok((Context { old, weights }, corrected.mismatch))
+    Ok(((0..old.len()).map(weight).collect(), corrected.mismatch))
 }

@@ -2,14 +2,9 @@
 
 use std::sync::Arc;
 
-use infuser_model::{Model, optim::Optimizer};
+use infuser_model::{Model, Monitor, optim::Optimizer};
 
-use crate::{
-    config::Update,
-    error::Result,
-    rollout::{Monitor, Speaker},
-    voice::Voice,
-};
+use crate::{config::Update, error::Result, rollout::Speaker, voice::Voice};
 
 /// Generator or solver.
 #[derive(Debug)]

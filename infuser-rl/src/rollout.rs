@@ -12,7 +12,7 @@ use infuser_data::{
     },
 };
 use infuser_model::{
-    Model,
+    Model, Monitor,
     generate::{Engine, FinishReason, Options, Request, Sampling},
 };
 use rayon::prelude::*;
@@ -51,25 +51,6 @@ impl Speaker<'_> {
     /// A prompt of so many tokens still leaves room for an answer.
     fn longest_prompt(&self, allowed: usize) -> usize {
         allowed.min(self.model.config().max_positions.saturating_sub(1))
-    }
-}
-
-/// Watches a run.
-pub trait Monitor: Sync {
-    /// So many items of the stage are done, with so many tokens.
-    fn advance(&self, items: usize, tokens: usize);
-    /// Whether the run is to stop as soon as it can.
-    fn interrupted(&self) -> bool;
-}
-
-/// Watches nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Unwatched;
-
-impl Monitor for Unwatched {
-    fn advance(&self, _: usize, _: usize) {}
-    fn interrupted(&self) -> bool {
-        false
     }
 }
 

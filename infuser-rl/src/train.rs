@@ -16,6 +16,7 @@ mod dev;
 mod evaluation;
 mod foresight;
 mod generator;
+mod learning;
 mod metrics;
 mod place;
 mod questions;
@@ -30,7 +31,8 @@ use infuser_data::{
     question::{Question, Seeds},
     suite::Item,
 };
-use infuser_influence::Target;
+use infuser_influence::{Shared, Target};
+use infuser_model::Monitor;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use curriculum::State as CurriculumState;
@@ -41,9 +43,9 @@ pub use record::{Asked, Kept, Origin, Output, Scored, Sourced};
 
 use crate::{
     config::{Config, Mode, Source},
-    error::{Error, Result},
+    error::{Error, Result, go_on},
     role::Role,
-    rollout::{Answered, Monitor},
+    rollout::Answered,
 };
 
 /// What a run reads, checked and in memory.
@@ -118,6 +120,8 @@ struct Update {
     asked: Vec<Asked>,
     answered: Vec<Answered>,
     scored: Vec<Option<Scored>>,
+    /// Of the scoring passes, if they are to serve the solver's step too.
+    shared: Option<Shared>,
 }
 
 impl Trainer {
@@ -244,33 +248,34 @@ impl Trainer {
         } else {
             None
         };
-        go_on(monitor)?;
+        go_on(monitor, 0)?;
         let mut updates = Vec::new();
-        let direction = self.direction(place(0, Stage::Target), dev.as_deref(), store)?;
+        let direction = self.direction(place(0, Stage::Target), dev.as_deref(), store, monitor)?;
         for update in 0..self.generator_updates() {
             let sourced = self.write(place(update, Stage::Questions), store, monitor)?;
             let asked = self.asked(&sourced, update)?;
             let answered = self.ask(place(update, Stage::Answers), &asked, store, monitor)?;
-            go_on(monitor)?;
-            let scored = self.score(
+            go_on(monitor, 0)?;
+            let (scored, shared) = self.score(
                 place(update, Stage::Scores),
                 (&asked, &answered),
                 direction.as_ref(),
                 store,
+                monitor,
             )?;
-            go_on(monitor)?;
+            go_on(monitor, 0)?;
             if self.config.generator_learns() {
                 let at = place(update, Stage::Generator);
-                self.update_generator(at, &sourced, (&asked, &answered, &scored), store)?;
+                self.update_generator(at, &sourced, (&asked, &answered, &scored), store, monitor)?;
             }
-            updates.push(Update { asked, answered, scored });
+            updates.push(Update { asked, answered, scored, shared });
         }
         if self.config.influence.momentum.is_some() && direction.is_some() {
             self.target = direction;
         }
-        go_on(monitor)?;
+        go_on(monitor, 0)?;
         if self.config.solver_learns() {
-            self.update_solver(place(0, Stage::Solver), dev.as_deref(), &updates, store)?;
+            self.update_solver(place(0, Stage::Solver), dev.as_deref(), updates, store, monitor)?;
         }
         self.iteration = iteration;
         let last = iteration == self.config.run.iterations;
@@ -283,11 +288,6 @@ impl Trainer {
     fn generator_updates(&self) -> usize {
         if self.config.run.mode == Mode::DevOnly { 0 } else { self.config.run.generator_updates }
     }
-}
-
-/// Between stages: stops if the run is told to.
-fn go_on(monitor: &dyn Monitor) -> Result<()> {
-    if monitor.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
 }
 
 /// Reads the records of a finished stage, or makes and keeps them.

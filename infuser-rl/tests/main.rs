@@ -5,11 +5,16 @@
 //! - `rewards`: rewards, gates and structures of the published code
 //! - `laws`: what must hold for any input
 //! - `gradients`: each loss against central differences
-//! - `modes`: co-training in every mode
+//! - `modes`: co-training in every mode, on the runs of `world`
+//! - `combinations`: settings that make no sense together
+//! - `sharing`: one gradient for scores and step
 
 mod base;
+mod combinations;
 mod golden;
 mod gradients;
 mod laws;
 mod modes;
 mod rewards;
+mod sharing;
+mod world;

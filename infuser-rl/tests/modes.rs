@@ -1,189 +1,25 @@
-//! Every mode runs, for two iterations, on the embedded world; every combination that makes no sense is
-//! refused with the keys that do not go together.
-
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+//! Every mode runs, for two iterations, on the embedded world.
 
 use infuser_data::{
     document::{Document, Pool},
-    prompt::Prompts,
     tokenizer::{Controls, Tokenizer},
     world::{self, Part, Skill},
 };
-use infuser_kernels::Device;
-use infuser_model::checkpoint;
+use infuser_model::Unwatched;
 use infuser_rl::{
-    Error, Result,
+    Error,
     advantage::Normalisation,
     config::{Config, Curriculum, Form, Mode, Route, Source, Verifiable},
     correction::{Correction, Level, Rejection, Truncation},
-    reward::{Component, Gate, Group, Structure, Term},
-    role::Role,
-    rollout::Unwatched,
+    reward::{Component, Gate, Group, Structure},
     select::Filter,
-    train::{Inputs, Metrics, Place, Stage, Store, Trainer},
-    voice::Voice,
+    train::{Inputs, Stage, Trainer},
 };
 
-/// Keeps everything in memory.
-#[derive(Default)]
-struct Memory {
-    kept: BTreeMap<(u64, usize, &'static str), String>,
-    metrics: Vec<(Place, Metrics)>,
-}
-
-fn key(place: Place) -> (u64, usize, &'static str) {
-    (place.iteration, place.update, place.stage.name())
-}
-
-impl Store for Memory {
-    fn load(&mut self, place: Place) -> Result<Option<String>> {
-        Ok(self.kept.get(&key(place)).cloned())
-    }
-
-    fn save(&mut self, place: Place, lines: &str) -> Result<()> {
-        assert!(place.stage.is_kept(), "{place}");
-        assert!(self.kept.insert(key(place), lines.to_string()).is_none(), "{place} twice");
-        Ok(())
-    }
-
-    fn begin(&mut self, _: Place, _: usize) {}
-
-    fn end(&mut self, place: Place, _: f64, metrics: &Metrics) -> Result<()> {
-        self.metrics.push((place, metrics.clone()));
-        Ok(())
-    }
-}
-
-impl Memory {
-    /// A metric of each of the stages that have it.
-    fn all(&self, name: &str) -> Vec<f64> {
-        self.metrics.iter().filter_map(|(_, metrics)| metrics.get(name)).collect()
-    }
-
-    fn ran(&self, stage: Stage) -> usize {
-        self.metrics.iter().filter(|(place, _)| place.stage == stage).count()
-    }
-}
-
-/// A short run.
-fn config() -> Config {
-    let mut config = Config::default();
-    config.run.iterations = 2;
-    config.models.solver = Some("base".into());
-    config.data.dev = Some("dev".into());
-    config.data.documents = Some("documents".into());
-    config.questions.batch = 3;
-    config.questions.choices = (4, 4);
-    config.evaluation.every = 2;
-    for rollout in [&mut config.solver.rollout, &mut config.generator.rollout] {
-        rollout.samples = 4;
-        rollout.max_tokens = 28;
-        rollout.max_prompt_tokens = 200;
-        rollout.cache_mib = 64;
-    }
-    for update in [&mut config.solver.update, &mut config.generator.update] {
-        update.learning_rate = 1e-4;
-        update.recompute = false;
-    }
-    config
-}
-
-fn base() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/tiny-base")
-}
-
-fn role(config: &Config, learns: bool) -> Role {
-    let voice = Voice {
-        tokenizer: Tokenizer::load(&base()).unwrap(),
-        prompts: world::prompts().unwrap(),
-        chat: None,
-    };
-    let model = checkpoint::load(&base(), Device::Cpu).unwrap();
-    if learns {
-        Role::learner(model, Arc::new(voice), &config.solver.update).unwrap()
-    } else {
-        Role::fixed(model, Arc::new(voice))
-    }
-}
-
-fn inputs() -> Inputs {
-    let questions = |part| world::target(Skill::Remainder, part, 16, 1);
-    Inputs {
-        pool: Some(Pool::new(world::documents(20, 1)).unwrap()),
-        dev: questions(Part::Dev),
-        test: questions(Part::Test)[..4].to_vec(),
-        world: true,
-        ..Inputs::default()
-    }
-}
-
-/// A generator with short prompts for what the base model was never shown.
-fn short_spoken(config: &Config) -> Role {
-    let folder = tempfile::tempdir().unwrap();
-    let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-    put(
-        "seeded_generator.base.jinja",
-        "{% for e in examples %}{{ e.question }} {{ e.answer }}\n{% endfor %}Task: ",
-    );
-    put("open_generator.base.jinja", "{{ document }}\nOpen: ");
-    put("choice_generator.base.jinja", "{{ document }}\nTask: ");
-    let voice = Voice {
-        tokenizer: Tokenizer::load(&base()).unwrap(),
-        prompts: Prompts::load(folder.path()).unwrap(),
-        chat: None,
-    };
-    let model = checkpoint::load(&base(), Device::Cpu).unwrap();
-    Role::learner(model, Arc::new(voice), &config.generator.update).unwrap()
-}
-
-/// Two iterations with such a generator, which may write no question at all.
-fn run_short_spoken(mut config: Config, inputs: Inputs) -> Memory {
-    config.guard.min_valid = 0.0;
-    let (solver, generator) = (role(&config, true), short_spoken(&config));
-    let mut trainer = Trainer::new(config, inputs, solver, Some(generator)).unwrap();
-    let mut store = Memory::default();
-    for _ in 0..2 {
-        trainer.iterate(&mut store, &Unwatched).unwrap();
-    }
-    store
-}
-
-struct Outcome {
-    store: Memory,
-    trainer: Trainer,
-}
-
-#[track_caller]
-fn run_with(config: Config, inputs: Inputs) -> Outcome {
-    let solver = role(&config, config.solver_learns());
-    let generator = config.writes().then(|| role(&config, config.generator_learns()));
-    let mut trainer = Trainer::new(config, inputs, solver, generator).unwrap();
-    let mut store = Memory::default();
-    trainer.test_before(&mut store, &Unwatched).unwrap();
-    for _ in 0..2 {
-        trainer.iterate(&mut store, &Unwatched).unwrap();
-    }
-    Outcome { store, trainer }
-}
-
-#[track_caller]
-fn run(change: impl FnOnce(&mut Config)) -> Outcome {
-    let mut config = config();
-    change(&mut config);
-    run_with(config, inputs())
-}
-
-fn weights(role: &Role) -> Vec<f32> {
-    role.model.weights().buffers().iter().flat_map(|buffer| buffer.to_f32().unwrap()).collect()
-}
-
-fn untouched() -> Vec<f32> {
-    weights(&role(&config(), false))
-}
-
-fn term(component: Component) -> Term {
-    Term { component, weight: 1.0 }
-}
+use crate::world::{
+    Memory, Outcome, base, config, inputs, role, run, run_short_spoken, run_with, term, untouched,
+    weights,
+};
 
 #[test]
 fn both_learn() {
@@ -500,101 +336,4 @@ fn guards_stop_a_run_that_would_train_on_nothing() {
         matches!(&answered, Error::Guard(text) if text.contains("guard.min_answered = 0.5")),
         "{answered}"
     );
-}
-
-#[test]
-fn combinations_that_make_no_sense_name_their_keys() {
-    #[track_caller]
-    fn refused(keys: [&str; 2], change: impl FnOnce(&mut Config)) {
-        let mut config = config();
-        config.check().unwrap();
-        change(&mut config);
-        let message = config.check().unwrap_err().to_string();
-        for key in keys {
-            assert!(message.contains(key), "{key}: {message}");
-        }
-    }
-    let file = |config: &mut Config| {
-        config.questions.source = Source::File;
-        config.data.questions = Some("q".into());
-    };
-    let seeded = |config: &mut Config| {
-        config.questions.source = Source::Seeded { examples: 3 };
-        config.data.seeds = Some("s".into());
-    };
-    let verifiable = |form| Verifiable { pattern: None, content: "x".into(), form };
-    let route = Route { pattern: "x".into(), form: Form::Math };
-    let spice = Structure::Summed {
-        terms: vec![term(Component::Spice)],
-        normalisation: Normalisation::DualStd,
-    };
-    refused(["run.mode", "questions.source"], file);
-    refused(["run.mode = \"fixed_solver\"", "questions.source"], |config| {
-        file(config);
-        config.run.mode = Mode::FixedSolver;
-    });
-    refused(["run.mode", "run.generator_updates"], |config| {
-        config.run.mode = Mode::DevOnly;
-        config.run.generator_updates = 2;
-    });
-    refused(["run.mode", "solver.filter"], |config| {
-        config.run.mode = Mode::DevOnly;
-        config.solver.filter = Filter::TopFraction(0.5);
-    });
-    refused(["run.mode", "questions.verifiable"], |config| {
-        config.run.mode = Mode::DevOnly;
-        config.questions.verifiable = Some(verifiable(Form::Math));
-    });
-    refused(["dev.subsample", "dev.curriculum"], |config| {
-        config.dev.subsample = Some(3);
-        config.dev.curriculum = Some(Curriculum::default());
-    });
-    refused(["dev.curriculum", "run.mode"], |config| {
-        config.run.mode = Mode::FixedGenerator;
-        config.dev.curriculum = Some(Curriculum::default());
-    });
-    refused(["questions.source = \"seeded\"", "questions.routes"], |config| {
-        seeded(config);
-        config.questions.routes = vec![route.clone()];
-    });
-    refused(["questions.source = \"file\"", "questions.routes"], |config| {
-        file(config);
-        config.run.mode = Mode::FixedGenerator;
-        config.questions.routes = vec![route.clone()];
-    });
-    refused(["questions.verifiable.form", "choice"], |config| {
-        config.questions.verifiable = Some(verifiable(Form::Choice));
-    });
-    refused(["reward.gate", "reward.structure"], |config| {
-        config.reward.structure = spice.clone();
-        config.reward.gate = Gate::Above(0.1);
-    });
-    refused(["influence.momentum", "reward.structure"], |config| {
-        config.reward.structure = spice.clone();
-        config.influence.momentum = Some(0.9);
-    });
-    refused(["reward.shuffle", "reward.structure"], |config| {
-        config.reward.structure = spice.clone();
-        config.reward.shuffle = true;
-    });
-    refused(["data.dev", "missing"], |config| config.data.dev = None);
-    refused(["data.documents", "missing"], |config| config.data.documents = None);
-    refused(["data.seeds", "questions.source"], |config| {
-        seeded(config);
-        config.data.seeds = None;
-    });
-    refused(["data.questions", "questions.source"], |config| {
-        file(config);
-        config.run.mode = Mode::FixedGenerator;
-        config.data.questions = None;
-    });
-    refused(["models.solver", "missing"], |config| config.models.solver = None);
-    refused(["questions.choices", "2 to 26"], |config| config.questions.choices = (4, 3));
-    refused(["influence.momentum", "[0, 1)"], |config| config.influence.momentum = Some(1.0));
-    refused(["solver.update.learning_rate", "more than 0"], |config| {
-        config.solver.update.learning_rate = 0.0;
-    });
-    refused(["generator.rollout", "temperature"], |config| {
-        config.generator.rollout.temperature = 0.0;
-    });
 }

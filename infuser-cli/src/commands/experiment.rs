@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use infuser_rl::rollout::Monitor;
+use infuser_model::Monitor;
 use serde_json::{Value, json};
 
 use crate::{

@@ -11,15 +11,12 @@ use std::{
 use infuser_data::{tokenizer::Tokenizer, world};
 use infuser_kernels::Device;
 use infuser_model::{
-    Model, ModelConfig,
+    Model, ModelConfig, Monitor,
     checkpoint::{self, SaveDtype, SaveOptions},
     optim::Optimizer,
     supervised::{Learned, Supervised},
 };
-use infuser_rl::{
-    pretrain::{SECTIONS, Settings, Source},
-    rollout::Monitor,
-};
+use infuser_rl::pretrain::{SECTIONS, Settings, Source};
 use serde::{Deserialize, Serialize};
 
 use crate::{

@@ -1,7 +1,10 @@
 //! `infuser score`.
 
 use infuser_influence::{Path, Scorer, Similarity, Target};
-use infuser_model::optim::{AdamW, OptimizerSettings};
+use infuser_model::{
+    Unwatched,
+    optim::{AdamW, OptimizerSettings},
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -44,8 +47,8 @@ pub(crate) fn run(args: &Score) -> Result<(), Failure> {
     let mut output = Output::open(args.out.as_deref())?;
     let (model, settings) = (&loaded.model, loaded.settings);
     let target = &loaded.target;
-    let target = Target::measure(model, &target.list, &target.objective, settings)?;
-    let mut scorer = Scorer::new(model, &target, loaded.state(), settings)?;
+    let target = Target::measure(model, &target.list, &target.objective, settings, &Unwatched)?;
+    let mut scorer = Scorer::new(model, &target, loaded.state(), settings, &Unwatched)?;
     let questions = &loaded.questions;
     let scores = scorer.score(&questions.list, &questions.objective)?;
 

@@ -1,7 +1,10 @@
 //! `infuser influence validate`.
 
 use infuser_influence::{Agreement, Plan, Report, Similarity, Step, validate};
-use infuser_model::optim::{AdamW, OptimizerSettings};
+use infuser_model::{
+    Unwatched,
+    optim::{AdamW, OptimizerSettings},
+};
 use serde_json::{Map, Value, json};
 
 use crate::{args::Validate, failure::Failure, jsonl::Output, plot, questions::Loaded};
@@ -37,6 +40,7 @@ pub(crate) fn run(args: &Validate) -> Result<(), Failure> {
         (&target.list, &target.objective),
         (&questions.list, &questions.objective),
         &plan,
+        &Unwatched,
     )?;
     output.line(&described(&report, &questions.ids))?;
     if let Some(drawing) = &mut drawing {

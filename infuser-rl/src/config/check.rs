@@ -2,7 +2,9 @@
 
 use super::{Config, Curriculum, Form, Mode, Rollout, Source, Update};
 use crate::{
+    advantage::Normalisation,
     error::{Error, Result},
+    reduce::Reduction,
     reward::{Component, Gate},
     select::Filter,
 };
@@ -15,6 +17,7 @@ impl Config {
     pub fn check(&self) -> Result<()> {
         self.modes()?;
         self.rewards()?;
+        self.sharing()?;
         self.files()?;
         self.numbers()?;
         self.reward.structure.check()?;
@@ -88,6 +91,57 @@ impl Config {
         refuse(
             reward.shuffle && !uses_influence,
             "reward.shuffle shuffles influence, which reward.structure does not use",
+        )
+    }
+
+    /// A shared gradient is that of the update only if the update is one plain step on what is scored.
+    fn sharing(&self) -> Result<()> {
+        let Self { run, questions, influence, solver, correction, .. } = self;
+        if !influence.share_gradient {
+            return Ok(());
+        }
+        let clash = |wrong: bool, other: &str| {
+            refuse(
+                wrong,
+                &format!(
+                    "influence.share_gradient serves one plain step of the solver, but {other}"
+                ),
+            )
+        };
+        let update = &solver.update;
+        let written =
+            if questions.source == Source::File { 1 } else { self.generator.rollout.samples };
+        let most = questions.batch * written;
+        let normalised = correction.truncation.is_some_and(|truncation| truncation.normalise);
+        clash(
+            !self.needs_influence(),
+            "run.mode, reward.structure and solver.filter use no influence",
+        )?;
+        clash(!self.solver_learns(), "run.mode = \"fixed_solver\" takes none")?;
+        clash(run.generator_updates != 1, "run.generator_updates is not 1")?;
+        clash(solver.filter != Filter::All, "solver.filter is not \"all\"")?;
+        clash(solver.mid_eos_penalty != 0.0, "solver.mid_eos_penalty is not 0")?;
+        clash(
+            solver.normalisation == Normalisation::BatchStd,
+            "solver.normalisation = \"batch_std\" depends on which questions there are",
+        )?;
+        clash(update.epochs != 1, "solver.update.epochs is not 1")?;
+        clash(update.entropy != 0.0, "solver.update.entropy is not 0")?;
+        clash(
+            update.reduction == Some(Reduction::MeanOfMeans),
+            "solver.update.reduction = \"mean_of_means\" divides each answer by another number",
+        )?;
+        clash(normalised, "correction.truncation.normalise depends on which answers there are")?;
+        clash(
+            questions.verifiable.is_some(),
+            "questions.verifiable adds questions that are not scored",
+        )?;
+        clash(
+            update.prompts_per_step < most,
+            &format!(
+                "solver.update.prompts_per_step = {} is less than the {most} questions that an iteration can have (questions.batch times generator.rollout.samples)",
+                update.prompts_per_step
+            ),
         )
     }
 

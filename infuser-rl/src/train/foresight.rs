@@ -6,12 +6,13 @@ use infuser_data::{
     world::{self, Judgement},
 };
 use infuser_influence::{Agreement, Plan, Similarity, Step, validate};
+use infuser_model::Monitor;
 use serde::{Deserialize, Serialize};
 
-use super::{Trainer, dev::varies};
+use super::{Trainer, answers::varies};
 use crate::{
     error::{Error, Result},
-    rollout::{self, Monitor, Reading, Writing},
+    rollout::{self, Reading, Writing},
 };
 
 /// Batches of documents that are read at most to find questions whose answers differ.
@@ -97,8 +98,10 @@ impl Trainer {
                 asked.len()
             )));
         }
-        let (dev, questions) =
-            (self.influence_questions(&dev)?, self.influence_questions(&answered)?);
+        let (dev, questions) = (
+            self.influence_questions(&dev, monitor)?,
+            self.influence_questions(&answered, monitor)?,
+        );
         let (dev_objective, objective) = (self.objective(&dev), self.objective(&questions));
         let plan = Plan {
             learning_rates: vec![learning_rate],
@@ -111,6 +114,7 @@ impl Trainer {
             (&dev, &dev_objective),
             (&questions, &objective),
             &plan,
+            monitor,
         )?;
         let gains = &report.trials[0].decreases;
         let scores = Similarity::ALL.map(|similarity| report.scores.by(similarity));

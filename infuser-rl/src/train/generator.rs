@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use infuser_data::order;
+use infuser_model::Monitor;
 
-use super::{Asked, Metrics, Origin, Place, Scored, Sourced, Store, Trainer};
+use super::{Asked, Metrics, Origin, Place, Scored, Sourced, Store, Trainer, learning::Learner};
 use crate::{
-    error::{Error, Result},
-    policy::{self, Group, Report, Row},
+    error::Result,
+    policy::{Group, Row},
     reward::{Component, Parts, Shaped},
     rollout::Answered,
 };
@@ -19,6 +20,7 @@ impl Trainer {
         sourced: &[Sourced],
         (asked, answered, scored): (&[Asked], &[Answered], &[Option<Scored>]),
         store: &mut dyn Store,
+        monitor: &dyn Monitor,
     ) -> Result<()> {
         let start = Instant::now();
         let outputs: Vec<(u32, usize)> = sourced
@@ -26,37 +28,16 @@ impl Trainer {
             .enumerate()
             .flat_map(|(s, from)| (0..from.outputs.len()).map(move |output| (s as u32, output)))
             .collect();
-        store.begin(place, outputs.len());
         let parts = self.parts(place, &outputs, asked, answered, scored);
         let documents: Vec<u32> = outputs.iter().map(|(source, _)| *source).collect();
         let gated = self.config.reward.gate.apply(&parts, &documents)?;
         let singleton = self.config.reward.singleton;
         let shaped = self.config.reward.structure.advantages(&gated, &documents, singleton)?;
+        store.begin(place, shaped.rows.len());
         let groups = groups(sourced, &outputs, &shaped);
         let mut metrics = Metrics::default();
         reward_metrics(&mut metrics, &parts, &gated, &shaped);
-        metrics.count("gen_actor/num_prompts", groups.len());
-        metrics.count("train/gen_num_training_samples", shaped.rows.len());
-        let Some(generator) = &mut self.generator else {
-            return Err(Error::Setting("no generator".into()));
-        };
-        let Some(optimizer) = &mut generator.optimizer else {
-            return Err(Error::Setting("the generator has no optimizer".into()));
-        };
-        if groups.is_empty() {
-            metrics.count("gen_actor/skipped", 1);
-        } else {
-            let settings = &self.config.generator;
-            let report = policy::update(
-                &mut generator.model,
-                optimizer,
-                &groups,
-                settings.rollout.temperature,
-                &settings.update,
-                &self.config.correction,
-            )?;
-            update_metrics(&mut metrics, "gen", &report);
-        }
+        self.learn(Learner::Generator, &groups, None, &mut metrics, monitor)?;
         store.end(place, start.elapsed().as_secs_f64(), &metrics)
     }
 
@@ -134,26 +115,4 @@ fn reward_metrics(metrics: &mut Metrics, parts: &[Parts], gated: &[Parts], shape
     metrics.count("gen_quant/rows_kept", shaped.rows.len());
     let dropped = parts.iter().zip(gated).filter(|(before, after)| before != after).count();
     metrics.count("gen_quant/rows_gated", dropped);
-}
-
-/// What an update did, under the names of a role.
-pub(super) fn update_metrics(metrics: &mut Metrics, role: &str, report: &Report) {
-    let actor = |key: &str| format!("{role}_actor/{key}");
-    let Report { steps, loss, entropy, counts, mismatch, tokens } = report;
-    metrics.set(actor("pg_loss"), *loss);
-    metrics.set(actor("entropy"), *entropy);
-    metrics.set(actor("pg_clipfrac"), counts.clip_fraction());
-    metrics.set(actor("pg_clipfrac_lower"), counts.clip_fraction_lower());
-    metrics.set(actor("ppo_kl"), counts.mean_kl());
-    metrics.count(actor("num_minibatches"), steps.len());
-    metrics.count(actor("num_tokens"), *tokens);
-    metrics.count(actor("num_skipped"), steps.iter().filter(|step| step.skipped).count());
-    let norms = steps.iter().map(|step| step.gradient_norm).filter(|norm| norm.is_finite());
-    metrics.spread(&actor("grad_norm"), norms);
-    if let Some(step) = steps.last() {
-        metrics.set(actor("lr"), step.learning_rate);
-    }
-    for (name, value) in mismatch.named() {
-        metrics.set(format!("{role}_rollout_corr/{name}"), value);
-    }
 }

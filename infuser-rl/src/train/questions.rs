@@ -7,14 +7,15 @@ use infuser_data::{
     question::{Question, parse::Shape},
     suite::Item,
 };
+use infuser_model::Monitor;
 use regex::{Regex, RegexBuilder};
 
-use super::{Asked, Kept, Metrics, Origin, Place, Sourced, Store, Trainer, dev::shown, kept};
+use super::{Asked, Kept, Metrics, Origin, Place, Sourced, Store, Trainer, answers::shown, kept};
 use crate::{
     card::Mixture,
     config::{Route, Source, Verifiable},
     error::{Error, Result},
-    rollout::{self, Generation, Monitor, Reading, Writing},
+    rollout::{self, Generation, Reading, Writing},
 };
 
 /// The most bytes that a compiled pattern may take.

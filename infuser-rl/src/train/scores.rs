@@ -1,8 +1,9 @@
 //! Questions are scored: by influence, by SPICE, by the accuracy of their answers.
 
 use infuser_influence::{
-    AdamState, Objective, Question, Response, Scorer, Similarity, Target, Weights,
+    AdamState, Objective, Question, Response, Scorer, Shared, Similarity, Target, Weights,
 };
+use infuser_model::Monitor;
 
 use super::{Asked, Metrics, Origin, Place, Scored, Store, Trainer, kept};
 use crate::{
@@ -23,9 +24,12 @@ impl Trainer {
         (asked, answered): (&[Asked], &[Answered]),
         direction: Option<&Target>,
         store: &mut dyn Store,
-    ) -> Result<Vec<Option<Scored>>> {
+        monitor: &dyn Monitor,
+    ) -> Result<(Vec<Option<Scored>>, Option<Shared>)> {
+        let mut shared = None;
         let (scored, start) = kept(place, store, asked.len(), || {
-            let influence = self.influence(asked, answered, direction)?;
+            let influence;
+            (influence, shared) = self.influence((asked, answered), direction, monitor)?;
             let one = |((asked, answered), influence): ((&Asked, &Answered), Scored)| {
                 let scores: Vec<f64> =
                     answered.answers.iter().map(|answer| answer.score.into()).collect();
@@ -40,22 +44,26 @@ impl Trainer {
             };
             Ok(asked.iter().zip(answered).zip(influence).map(one).collect())
         })?;
+        if self.config.influence.share_gradient && shared.is_none() {
+            // The scores were kept, the gradient was not: the same pass gives the same bits again.
+            shared = self.influence((asked, answered), direction, monitor)?.1;
+        }
         let metrics = self.score_metrics(&scored);
         store.end(place, start.elapsed().as_secs_f64(), &metrics)?;
-        Ok(scored)
+        Ok((scored, shared))
     }
 
     fn influence(
         &self,
-        asked: &[Asked],
-        answered: &[Answered],
+        (asked, answered): (&[Asked], &[Answered]),
         direction: Option<&Target>,
-    ) -> Result<Vec<Scored>> {
+        monitor: &dyn Monitor,
+    ) -> Result<(Vec<Scored>, Option<Shared>)> {
         let nothing = vec![Scored::nothing(); asked.len()];
         let Some(target) = direction.filter(|_| self.config.needs_influence()) else {
-            return Ok(nothing);
+            return Ok((nothing, None));
         };
-        let mut questions = self.influence_questions(answered)?;
+        let mut questions = self.influence_questions(answered, monitor)?;
         // A document that is a question has no generator to reward, and no filter leaves it out.
         for (asked, question) in asked.iter().zip(&mut questions) {
             if self.is_document(asked.origin) {
@@ -69,8 +77,13 @@ impl Trainer {
             None => AdamState::empty(&adamw),
         };
         let settings = self.influence_settings();
-        let mut scorer = Scorer::new(&self.solver.model, target, state, settings)?;
-        let scores = scorer.score(&questions, &objective)?;
+        let mut scorer = Scorer::new(&self.solver.model, target, state, settings, monitor)?;
+        let (scores, shared) = if self.config.influence.share_gradient {
+            let (scores, shared) = scorer.score_and_share(&questions, &objective)?;
+            (scores, Some(shared))
+        } else {
+            (scorer.score(&questions, &objective)?, None)
+        };
         let by = |similarity| scores.by(similarity);
         let chosen = by(self.config.influence.similarity);
         let (dot, cosine) = (by(Similarity::Dot), by(Similarity::Cosine));
@@ -86,7 +99,7 @@ impl Trainer {
             gamma_norm: score.sums.gamma_sq.sqrt(),
             ..Scored::nothing()
         };
-        Ok(scores.questions.iter().enumerate().map(one).collect())
+        Ok((scores.questions.iter().enumerate().map(one).collect(), shared))
     }
 
     /// Whether a question is a document itself, rather than written or of a file.
@@ -96,7 +109,11 @@ impl Trainer {
 
     /// Answers as the influence of their question sees them: with the advantages of the solver's own
     /// update, but without its penalties.
-    pub(super) fn influence_questions(&self, answered: &[Answered]) -> Result<Vec<Question>> {
+    pub(super) fn influence_questions(
+        &self,
+        answered: &[Answered],
+        monitor: &dyn Monitor,
+    ) -> Result<Vec<Question>> {
         let scores: Vec<f32> =
             answered.iter().flat_map(|q| q.answers.iter().map(|answer| answer.score)).collect();
         let groups: Vec<u32> = answered
@@ -106,7 +123,7 @@ impl Trainer {
             .collect();
         let mode = self.config.solver.normalisation;
         let mut advantages = normalise(&scores, &groups, mode, Singleton::Zero)?.into_iter();
-        let mut weights = self.token_weights(answered)?.into_iter();
+        let mut weights = self.token_weights(answered, monitor)?.into_iter();
         let question = |answered: &Answered| Question {
             prompt: answered.prompt.clone(),
             responses: answered
@@ -123,7 +140,7 @@ impl Trainer {
     }
 
     /// Weights for where engine and training disagree, one entry an answer.
-    fn token_weights(&self, answered: &[Answered]) -> Result<Vec<Weights>> {
+    fn token_weights(&self, answered: &[Answered], monitor: &dyn Monitor) -> Result<Vec<Weights>> {
         let answers = answered.iter().flat_map(|question| &question.answers);
         let plain = Correction { truncation: None, rejection: None, veto: None };
         let Correction { truncation, rejection, veto } = self.config.correction;
@@ -146,6 +163,7 @@ impl Trainer {
             self.config.solver.rollout.temperature,
             &self.config.solver.update,
             &self.config.correction,
+            monitor,
         )?;
         Ok(weights.into_iter().map(Weights::Fixed).collect())
     }

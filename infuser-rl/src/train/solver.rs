@@ -2,13 +2,15 @@
 
 use std::time::Instant;
 
+use infuser_influence::Shared;
 use infuser_kernels::rng::Stream;
+use infuser_model::Monitor;
 
-use super::{Metrics, Place, Scored, Store, Trainer, Update, generator::update_metrics};
+use super::{Metrics, Place, Scored, Store, Trainer, Update, learning::Learner};
 use crate::{
     advantage::{Singleton, normalise},
-    error::{Error, Result},
-    policy::{self, Group, Row},
+    error::Result,
+    policy::{Group, Passed, Row},
     rollout::Answered,
     select::{self, Candidate, Ending, solver_reward, varies},
 };
@@ -19,6 +21,8 @@ struct Lesson<'a> {
     rewards: Vec<f32>,
     influence: f32,
     document: u32,
+    /// Its place among the questions of its generator update, or of the dev set.
+    place: usize,
     /// A document, or of the dev set: no filter leaves it out.
     given: bool,
 }
@@ -28,41 +32,29 @@ impl Trainer {
         &mut self,
         place: Place,
         dev: Option<&[Answered]>,
-        updates: &[Update],
+        mut updates: Vec<Update>,
         store: &mut dyn Store,
+        monitor: &dyn Monitor,
     ) -> Result<()> {
         let start = Instant::now();
         let lessons = match dev.filter(|_| updates.is_empty()) {
             Some(dev) => self.dev_lessons(dev),
-            None => self.question_lessons(updates),
+            None => self.question_lessons(&updates),
         };
-        store.begin(place, lessons.len());
         let chosen = self.chosen_lessons(place, &lessons)?;
         let mut metrics = Metrics::default();
         metrics.count("solver_actor/num_questions", lessons.len());
-        metrics.count("solver_actor/num_prompts", chosen.len());
         let groups = self.groups(&lessons, &chosen)?;
-        let samples: usize = groups.iter().map(|group| group.rows.len()).sum();
-        metrics.count("train/solver_num_training_samples", samples);
+        store.begin(place, groups.iter().map(|group| group.rows.len()).sum());
         let rewards = chosen.iter().flat_map(|i| &lessons[*i].rewards);
         metrics.spread("solver_critic/rewards", rewards.map(|reward| f64::from(*reward)));
-        let Some(optimizer) = &mut self.solver.optimizer else {
-            return Err(Error::Setting("the solver has no optimizer".into()));
+        let places: Vec<usize> = chosen.iter().map(|i| lessons[*i].place).collect();
+        drop(lessons);
+        let passed = match &mut updates[..] {
+            [one] => one.shared.take().map(|shared| passed(shared, &groups, &places)),
+            _ => None,
         };
-        if groups.is_empty() {
-            metrics.count("solver_actor/skipped", 1);
-        } else {
-            let settings = &self.config.solver;
-            let report = policy::update(
-                &mut self.solver.model,
-                optimizer,
-                &groups,
-                settings.rollout.temperature,
-                &settings.update,
-                &self.config.correction,
-            )?;
-            update_metrics(&mut metrics, "solver", &report);
-        }
+        self.learn(Learner::Solver, &groups, passed, &mut metrics, monitor)?;
         store.end(place, start.elapsed().as_secs_f64(), &metrics)
     }
 
@@ -82,6 +74,7 @@ impl Trainer {
             rewards: self.rewards(answered),
             influence: 0.0,
             document: i as u32,
+            place: i,
             given: true,
         };
         dev.iter().enumerate().map(lesson).collect()
@@ -93,7 +86,7 @@ impl Trainer {
         for update in updates {
             let mut documents = 0;
             let questions = update.asked.iter().zip(&update.answered).zip(&update.scored);
-            for ((asked, answered), scored) in questions {
+            for (place, ((asked, answered), scored)) in questions.enumerate() {
                 let source = asked.origin.source() as u32;
                 documents = documents.max(source + 1);
                 if answered.answers.is_empty() {
@@ -104,6 +97,7 @@ impl Trainer {
                     rewards: self.rewards(answered),
                     influence: scored.as_ref().map_or(0.0, |scored: &Scored| scored.influence),
                     document: first_document + source,
+                    place,
                     given: self.is_document(asked.origin),
                 });
             }
@@ -155,4 +149,18 @@ impl Trainer {
         };
         Ok(chosen.iter().map(group).collect())
     }
+}
+
+/// What the scoring passes saw of these groups, each at its place among the questions that were scored.
+fn passed(shared: Shared, groups: &[Group], places: &[usize]) -> Passed {
+    let Shared { gradient, mut logp, entropy, divisor } = shared;
+    let mut by_row = Vec::new();
+    for (group, place) in groups.iter().zip(places) {
+        let mut seen = std::mem::take(&mut logp[*place]).into_iter();
+        by_row.extend(group.rows.iter().map(|row| match row.advantage {
+            0.0 => Vec::new(),
+            _ => seen.next().unwrap_or_default(),
+        }));
+    }
+    Passed { gradient, divisor, logp: by_row, entropy }
 }
