@@ -37,17 +37,19 @@ pub struct Memory<T: Element> {
     element: PhantomData<T>,
 }
 
-/// Elements that a kernel reads.
+/// Elements that a kernel reads. It knows its driver: an address means nothing to another one.
 #[derive(Debug, Clone, Copy)]
 pub struct Slice<'a, T> {
+    pub(super) driver: &'a Driver,
     pub(super) address: u64,
     pub(super) len: usize,
     memory: PhantomData<&'a [T]>,
 }
 
-/// Elements that a kernel writes.
+/// Elements that a kernel writes; it knows its driver, as [`Slice`] does.
 #[derive(Debug)]
 pub struct SliceMut<'a, T> {
+    pub(super) driver: &'a Driver,
     pub(super) address: u64,
     pub(super) len: usize,
     memory: PhantomData<&'a mut [T]>,
@@ -59,7 +61,9 @@ impl<T: Element> Memory<T> {
     /// # Errors
     /// [`Error::Memory`] if there is none.
     pub fn unset(driver: &Driver, len: usize) -> Result<Self> {
-        let address = driver.allocate(len * size_of::<T>(), Dims::new(&[len])?)?;
+        // First the length, which bounds the size in bytes.
+        let dims = Dims::new(&[len])?;
+        let address = driver.allocate(len * size_of::<T>(), dims)?;
         Ok(Self { driver: driver.clone(), address, len, element: PhantomData })
     }
 
@@ -85,12 +89,14 @@ impl<T: Element> Memory<T> {
 
     /// All of it, to read.
     pub fn slice(&self) -> Slice<'_, T> {
-        Slice { address: self.address, len: self.len, memory: PhantomData }
+        let Self { driver, address, len, .. } = self;
+        Slice { driver, address: *address, len: *len, memory: PhantomData }
     }
 
     /// All of it, to write.
     pub fn slice_mut(&mut self) -> SliceMut<'_, T> {
-        SliceMut { address: self.address, len: self.len, memory: PhantomData }
+        let Self { driver, address, len, .. } = self;
+        SliceMut { driver, address: *address, len: *len, memory: PhantomData }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod gpu;
 mod list;
+mod memory;
 mod planted;
 mod rmsnorm;
 mod rope;
