@@ -8,6 +8,7 @@ mod rmsnorm;
 mod rope;
 mod sanitized;
 mod swiglu;
+mod tolerance;
 
 use std::{
     env,
@@ -21,11 +22,7 @@ use super::{
     Driver, Memory,
     simt::{Build, Emulator, Order},
 };
-use crate::testing::{Tolerance, hard_values};
-
-/// For a result rounded to bf16 once, from f32 sums: half a unit of eight bits is 2⁻⁹ of the value,
-/// doubled for a sum that falls on the other side of a tie.
-const BF16: Tolerance = Tolerance { absolute: 1e-5, relative: 1.0 / 256.0 };
+use crate::testing::hard_values;
 
 /// Three orders: a kernel without the barriers it needs is right in at most one of them.
 const ORDERS: [Order; 3] = [Order::Forward, Order::Reverse, Order::Random(7)];

@@ -1,0 +1,142 @@
+//! How far a kernel may be from the CPU op: one row an output, with its reason. Rendered to
+//! `benches/results/cuda-tolerances.md`, which a test holds to this table.
+
+use std::{fmt::Write as _, fs};
+
+use super::*;
+use crate::{
+    cuda::Kernel,
+    testing::{Tolerance, assert_close, widen},
+};
+
+/// What an element may differ by: `absolute + of_largest · max|want| + relative · |want|`; all zero is
+/// equality to the bit.
+#[derive(Debug, Clone, Copy)]
+struct Bound {
+    dtype: &'static str,
+    absolute: f64,
+    of_largest: f64,
+    relative: f64,
+}
+
+/// One output of a kernel, and why its bound is what it is.
+struct Row(Kernel, &'static str, Bound, &'static str);
+
+/// The CPU op computes in f32 and its result is rounded to bf16 once: 2⁻⁹ of the value, doubled for a
+/// sum that falls on the other side of a tie.
+const ROUNDED: Bound =
+    Bound { dtype: "bf16", absolute: 1e-5, of_largest: 0.0, relative: 1.0 / 256.0 };
+/// The same bits, as bf16.
+const SAME_BF16: Bound = Bound { dtype: "bf16", absolute: 0.0, of_largest: 0.0, relative: 0.0 };
+
+/// A result of f32.
+const fn f32_within(absolute: f64, of_largest: f64, relative: f64) -> Bound {
+    Bound { dtype: "f32", absolute, of_largest, relative }
+}
+
+const ROWS: &[Row] = &[
+    Row(
+        Kernel::RmsNormForward,
+        "y",
+        ROUNDED,
+        "one rounding to bf16, which may fall on the other side of a tie",
+    ),
+    Row(
+        Kernel::RmsNormForward,
+        "rstd",
+        f32_within(0.0, 0.0, 2e-5),
+        "a sum of hundreds of squares in another order",
+    ),
+    Row(Kernel::RmsNormForwardAdd, "sum", SAME_BF16, "one addition, one rounding"),
+    Row(
+        Kernel::RmsNormBackward,
+        "dx",
+        Bound { absolute: 1e-6, of_largest: 1e-6, ..ROUNDED },
+        "`r³ x mean(…)` cancels against `r dy w`, and the sum behind the mean rounds as its largest terms do",
+    ),
+    Row(
+        Kernel::RmsNormBackwardWeight,
+        "dw",
+        f32_within(2e-4, 0.0, 2e-5),
+        "terms reach 20 · 20 · 4, and a sum of hundreds of both signs is as wrong as its terms",
+    ),
+    Row(
+        Kernel::Rope,
+        "x",
+        ROUNDED,
+        "one rounding to bf16; the GPU may fuse a product with the sum",
+    ),
+    Row(
+        Kernel::SwigluForward,
+        "out",
+        ROUNDED,
+        "one rounding to bf16; below a gate of −80 exponentials are denormal or zero, each in its own way",
+    ),
+    Row(Kernel::SwigluBackward, "dgate, dup", ROUNDED, "as forward"),
+];
+
+/// Kernels whose outputs are held by a row of another one: the second stage of a sum, or the same
+/// formula with another input.
+const COVERED: &[(Kernel, Kernel)] = &[
+    (Kernel::ColumnsAdd, Kernel::RmsNormBackwardWeight),
+    (Kernel::RmsNormForwardAdd, Kernel::RmsNormForward),
+];
+
+/// Asserts that an output of a kernel is what the CPU op says, within its row of the table.
+#[track_caller]
+pub(super) fn check(kernel: Kernel, output: &str, got: &[f32], want: &[f32]) {
+    check_scaled(kernel, output, got, want, 1.0);
+}
+
+/// [`check`] for the sum of `times` results of the kernel.
+#[track_caller]
+pub(super) fn check_scaled(kernel: Kernel, output: &str, got: &[f32], want: &[f32], times: f64) {
+    let named = |row: &&Row| row.0 == kernel && row.1.split(", ").any(|name| name == output);
+    let row = ROWS.iter().find(named);
+    let row = row.unwrap_or_else(|| panic!("{} has no tolerance for {output}", kernel.symbol()));
+    let Row(_, _, bound, _) = row;
+    let size = |most: f32, x: &f32| if x.is_finite() { most.max(x.abs()) } else { most };
+    let largest = f64::from(want.iter().fold(0.0, size));
+    let absolute = times * bound.absolute + bound.of_largest * largest;
+    assert_close(output, got, &widen(want), Tolerance { absolute, relative: bound.relative });
+}
+
+fn render() -> String {
+    let mut text = String::from(
+        "# How far each CUDA kernel may be from the CPU op\n\n\
+         Written by `INFUSER_BLESS=1 cargo test -p infuser-kernels tolerance`; every test of a kernel takes\n\
+         its bound from here. An element passes within absolute + share of the largest expected + relative;\n\
+         three zeros are equality to the bit.\n\n\
+         | kernel | output | dtype | absolute | of the largest | relative | reason |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for Row(kernel, output, bound, reason) in ROWS {
+        let symbol = kernel.symbol();
+        let Bound { dtype, absolute, of_largest, relative } = bound;
+        let cells = format!("{absolute:.0e} | {of_largest:.0e} | {relative:.1e}");
+        writeln!(text, "| {symbol} | {output} | {dtype} | {cells} | {reason} |").unwrap();
+    }
+    for (kernel, by) in COVERED {
+        writeln!(text, "| {} | | | | | | as {} |", kernel.symbol(), by.symbol()).unwrap();
+    }
+    text
+}
+
+#[test]
+fn the_tolerance_table_in_the_repository_is_this_one() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/results/cuda-tolerances.md");
+    if env::var("INFUSER_BLESS").is_ok_and(|value| value == "1") {
+        fs::write(path, render()).unwrap();
+    }
+    let stored = fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(stored, render(), "write it anew with INFUSER_BLESS=1");
+}
+
+#[test]
+fn every_kernel_has_a_tolerance() {
+    for kernel in Kernel::ALL {
+        let held = |kernel| ROWS.iter().any(|row| row.0 == kernel);
+        let covered = COVERED.iter().any(|(of, by)| *of == kernel && held(*by));
+        assert!(held(kernel) || covered, "{} has no tolerance", kernel.symbol());
+    }
+}
