@@ -6,7 +6,16 @@
 //!
 //! Weights and activations are bf16, sums and parameter gradients f32.
 
+pub mod adamw;
+pub mod add;
+pub mod bias;
+pub mod cast;
+mod columns;
+mod elements;
+pub mod embedding;
+pub mod fill;
 mod gpu;
+pub mod grad_norm;
 mod kernel;
 mod launch;
 mod memory;

@@ -55,7 +55,7 @@ DEV bf16 narrow(float x) {
     return y;
 }
 
-DEV float shuffle_xor(float x, int lanes COLLECTIVE) {
+template <class T> DEV T shuffle_xor(T x, int lanes COLLECTIVE) {
 #ifdef ON_GPU
     return __shfl_xor_sync(ALL_LANES, x, lanes);
 #else

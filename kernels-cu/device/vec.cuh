@@ -1,5 +1,5 @@
-// N neighbouring bf16 at once, in f32. With N = 8 it is one 16-byte access, and the address must be a
-// multiple of 16; N = 1 takes any address.
+// N neighbouring bf16 or f32 at once, in f32. With N = 8 these are 16-byte accesses, and the address
+// must be a multiple of 16; N = 1 takes any address.
 #pragma once
 #include "device/types.cuh"
 
@@ -21,6 +21,39 @@ template <int N> DEV Values<N> load(const bf16* from) {
         }
     }
     return out;
+}
+
+template <int N> DEV Values<N> load(const float* from) {
+    static_assert(N == 1 || N == 8, "one element or 32 bytes");
+    Values<N> out;
+    if constexpr (N == 1) {
+        out.at[0] = *from;
+    } else {
+        CHECK_ALIGNED_16(from);
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            float4 raw = reinterpret_cast<const float4*>(from)[half];
+            out.at[4 * half] = raw.x;
+            out.at[4 * half + 1] = raw.y;
+            out.at[4 * half + 2] = raw.z;
+            out.at[4 * half + 3] = raw.w;
+        }
+    }
+    return out;
+}
+
+template <int N> DEV void store(float* to, const Values<N>& values) {
+    static_assert(N == 1 || N == 8, "one element or 32 bytes");
+    if constexpr (N == 1) {
+        *to = values.at[0];
+    } else {
+        CHECK_ALIGNED_16(to);
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const float* v = values.at + 4 * half;
+            reinterpret_cast<float4*>(to)[half] = make_float4(v[0], v[1], v[2], v[3]);
+        }
+    }
 }
 
 template <int N> DEV void store(bf16* to, const Values<N>& values) {

@@ -4,8 +4,22 @@
 /// A `.cu` file, embedded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
+    /// `adamw.cu`
+    AdamW,
+    /// `add.cu`
+    Add,
+    /// `bias.cu`
+    Bias,
+    /// `cast.cu`
+    Cast,
     /// `columns.cu`
     Columns,
+    /// `embedding.cu`
+    Embedding,
+    /// `fill.cu`
+    Fill,
+    /// `grad_norm.cu`
+    GradNorm,
     /// `rmsnorm.cu`
     RmsNorm,
     /// `rope.cu`
@@ -23,12 +37,31 @@ pub const HEADERS: [(&str, &str); 3] = [
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 4] = [Self::Columns, Self::RmsNorm, Self::Rope, Self::Swiglu];
+    pub const ALL: [Self; 11] = [
+        Self::AdamW,
+        Self::Add,
+        Self::Bias,
+        Self::Cast,
+        Self::Columns,
+        Self::Embedding,
+        Self::Fill,
+        Self::GradNorm,
+        Self::RmsNorm,
+        Self::Rope,
+        Self::Swiglu,
+    ];
 
     /// The file's name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::AdamW => "adamw.cu",
+            Self::Add => "add.cu",
+            Self::Bias => "bias.cu",
+            Self::Cast => "cast.cu",
             Self::Columns => "columns.cu",
+            Self::Embedding => "embedding.cu",
+            Self::Fill => "fill.cu",
+            Self::GradNorm => "grad_norm.cu",
             Self::RmsNorm => "rmsnorm.cu",
             Self::Rope => "rope.cu",
             Self::Swiglu => "swiglu.cu",
@@ -38,7 +71,14 @@ impl Source {
     /// The file's text.
     pub fn text(self) -> &'static str {
         match self {
+            Self::AdamW => include_str!("../../../kernels-cu/adamw.cu"),
+            Self::Add => include_str!("../../../kernels-cu/add.cu"),
+            Self::Bias => include_str!("../../../kernels-cu/bias.cu"),
+            Self::Cast => include_str!("../../../kernels-cu/cast.cu"),
             Self::Columns => include_str!("../../../kernels-cu/columns.cu"),
+            Self::Embedding => include_str!("../../../kernels-cu/embedding.cu"),
+            Self::Fill => include_str!("../../../kernels-cu/fill.cu"),
+            Self::GradNorm => include_str!("../../../kernels-cu/grad_norm.cu"),
             Self::RmsNorm => include_str!("../../../kernels-cu/rmsnorm.cu"),
             Self::Rope => include_str!("../../../kernels-cu/rope.cu"),
             Self::Swiglu => include_str!("../../../kernels-cu/swiglu.cu"),
@@ -49,8 +89,36 @@ impl Source {
 /// An entry of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kernel {
+    /// An optimizer step, and the weights in bf16.
+    AdamWBf16,
+    /// An optimizer step.
+    AdamWF32,
+    /// Sum of two tensors, in bf16.
+    AddBf16,
+    /// Sum of two tensors.
+    AddF32,
+    /// A vector added to every row.
+    BiasForward,
+    /// To bf16.
+    CastNarrow,
+    /// To f32.
+    CastWiden,
     /// Second stage of a sum over rows.
     ColumnsAdd,
+    /// Second stage of a sum over rows, in f64.
+    ColumnsAddF64,
+    /// First stage of a sum over rows.
+    ColumnsSum,
+    /// Gradient of a table, from tokens sorted by id.
+    EmbeddingBackward,
+    /// Rows of a table.
+    EmbeddingForward,
+    /// One value everywhere, in bf16.
+    FillBf16,
+    /// One value everywhere.
+    FillF32,
+    /// First stage of a sum of squares.
+    GradNorm,
     /// Norm of rows.
     RmsNormForward,
     /// Residual add and norm of rows.
@@ -61,6 +129,8 @@ pub enum Kernel {
     RmsNormBackwardWeight,
     /// Rotary position embedding, or its transpose.
     Rope,
+    /// A tensor times a number.
+    Scale,
     /// The gated activation.
     SwigluForward,
     /// Gradients of both of its inputs.
@@ -69,25 +139,55 @@ pub enum Kernel {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 23] = [
+        Self::AdamWBf16,
+        Self::AdamWF32,
+        Self::AddBf16,
+        Self::AddF32,
+        Self::BiasForward,
+        Self::CastNarrow,
+        Self::CastWiden,
         Self::ColumnsAdd,
+        Self::ColumnsAddF64,
+        Self::ColumnsSum,
+        Self::EmbeddingBackward,
+        Self::EmbeddingForward,
+        Self::FillBf16,
+        Self::FillF32,
+        Self::GradNorm,
         Self::RmsNormForward,
         Self::RmsNormForwardAdd,
         Self::RmsNormBackward,
         Self::RmsNormBackwardWeight,
         Self::Rope,
+        Self::Scale,
         Self::SwigluForward,
         Self::SwigluBackward,
     ];
 
     const fn row(self) -> (Source, &'static str, &'static str) {
         match self {
+            Self::AdamWBf16 => (Source::AdamW, "adamw_bf16", "fFFFBixxxxxxxxx"),
+            Self::AdamWF32 => (Source::AdamW, "adamw_f32", "fFFFixxxxxxxxx"),
+            Self::AddBf16 => (Source::Add, "add_bf16", "bBi"),
+            Self::AddF32 => (Source::Add, "add_f32", "fFi"),
+            Self::BiasForward => (Source::Bias, "bias_fwd_bf16", "bBii"),
+            Self::CastNarrow => (Source::Cast, "cast_f32_bf16", "fBi"),
+            Self::CastWiden => (Source::Cast, "cast_bf16_f32", "bFi"),
             Self::ColumnsAdd => (Source::Columns, "columns_add_f32", "fFii"),
+            Self::ColumnsAddF64 => (Source::Columns, "columns_add_f64", "dDii"),
+            Self::ColumnsSum => (Source::Columns, "columns_sum_bf16", "bFiii"),
+            Self::EmbeddingBackward => (Source::Embedding, "embedding_bwd_bf16", "buuuFi"),
+            Self::EmbeddingForward => (Source::Embedding, "embedding_fwd_bf16", "buBii"),
+            Self::FillBf16 => (Source::Fill, "fill_bf16", "Bix"),
+            Self::FillF32 => (Source::Fill, "fill_f32", "Fix"),
+            Self::GradNorm => (Source::GradNorm, "sum_of_squares_f32", "fDi"),
             Self::RmsNormForward => (Source::RmsNorm, "rmsnorm_fwd_bf16", "bbBFiix"),
             Self::RmsNormForwardAdd => (Source::RmsNorm, "rmsnorm_fwd_add_bf16", "bbbBBFiix"),
             Self::RmsNormBackward => (Source::RmsNorm, "rmsnorm_bwd_bf16", "bbbfBiii"),
             Self::RmsNormBackwardWeight => (Source::RmsNorm, "rmsnorm_bwd_weight_bf16", "bbfFiii"),
             Self::Rope => (Source::Rope, "rope_bf16", "Buffiii"),
+            Self::Scale => (Source::Add, "scale_f32", "Fix"),
             Self::SwigluForward => (Source::Swiglu, "swiglu_fwd_bf16", "bbBi"),
             Self::SwigluBackward => (Source::Swiglu, "swiglu_bwd_bf16", "bbbBBi"),
         }
@@ -103,7 +203,7 @@ impl Kernel {
         self.row().1
     }
 
-    /// One letter a parameter: `b`, `f`, `u` memory of bf16, f32, u32, a capital where the kernel may
+    /// One letter a parameter: `b`, `f`, `d`, `u` memory of bf16, f32, f64, u32, a capital where the kernel may
     /// write; `i` a u32, `x` an f32.
     pub fn signature(self) -> &'static str {
         self.row().2

@@ -24,6 +24,10 @@ impl Element for f32 {
     const LETTER: char = 'f';
 }
 
+impl Element for f64 {
+    const LETTER: char = 'd';
+}
+
 impl Element for u32 {
     const LETTER: char = 'u';
 }

@@ -1,8 +1,12 @@
 //! Kernels on the emulator against the CPU ops, on the same bf16 values.
 
+mod bias;
+mod elementwise;
+mod embedding;
 mod gpu;
 mod list;
 mod memory;
+mod optimizer;
 mod planted;
 mod rmsnorm;
 mod rope;

@@ -22,6 +22,14 @@ fn gpu() -> Option<Driver> {
 #[test]
 fn kernels_on_a_gpu_equal_the_cpu_ops() {
     let Some(driver) = gpu() else { return };
+    bias::check_forward(&driver);
+    bias::check_backward(&driver);
+    elementwise::check_add(&driver);
+    elementwise::check_cast(&driver);
+    elementwise::check_fill(&driver);
+    embedding::check(&driver);
+    optimizer::check_norm(&driver);
+    optimizer::check_steps(&driver);
     rmsnorm::check_forward(&driver);
     rmsnorm::check_add_forward(&driver);
     rmsnorm::check_backward(&driver);

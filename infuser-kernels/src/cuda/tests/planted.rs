@@ -41,7 +41,7 @@ fn a_removed_barrier_is_caught() {
 
 #[test]
 fn a_bound_that_is_one_too_low_is_caught() {
-    let (from, to) = ("row < end; row += STRIPES", "row + 1 < end; row += STRIPES");
+    let (from, to) = ("row < end; row += STRIPES) {", "row + 1 < end; row += STRIPES) {");
     let says = "dw: first mismatch";
     assert_caught(&Bug { name: "bound", from, to, says }, check_backward_weight);
 }
@@ -80,4 +80,39 @@ fn a_reduction_without_one_step_is_caught() {
         &Bug { name: "butterfly", from: "lanes = 16; lanes;", to: "lanes = 8; lanes;", says },
         check_forward,
     );
+}
+
+#[test]
+fn removed_barriers_of_the_stages_of_a_sum_are_caught() {
+    let line = "__syncthreads();  // the sums of all stripes";
+    let bug = Bug { name: "columns", from: line, to: "//", says: "dbias: first mismatch" };
+    assert_caught(&bug, bias::check_backward);
+    let line = "__syncthreads();  // every stripe is summed";
+    let bug = Bug { name: "columns64", from: line, to: "//", says: "total: mismatch" };
+    assert_caught(&bug, optimizer::check_norm);
+    let line = "__syncthreads();  // every warp's sum is there";
+    let bug = Bug { name: "block_sum", from: line, to: "//", says: "total: mismatch" };
+    assert_caught(&bug, optimizer::check_norm);
+}
+
+#[test]
+fn a_chunk_that_ends_one_turn_early_is_caught() {
+    let (from, to) = ("turn < TURNS; turn++", "turn + 1 < TURNS; turn++");
+    let bug = Bug { name: "turn", from, to, says: "total: mismatch" };
+    assert_caught(&bug, optimizer::check_norm);
+}
+
+#[test]
+fn moments_that_are_swapped_are_caught() {
+    let from = "m = load<N>(exp_avg), v = load<N>(exp_avg_sq);";
+    let to = "m = load<N>(exp_avg_sq), v = load<N>(exp_avg);";
+    let bug = Bug { name: "moments", from, to, says: "weight: first mismatch" };
+    assert_caught(&bug, optimizer::check_steps);
+}
+
+#[test]
+fn a_token_that_is_added_twice_is_caught() {
+    let (from, to) = ("widen(dout[u64(order[i])", "widen(dout[u64(order[i - (i > 0)])");
+    let bug = Bug { name: "twice", from, to, says: "dtable: first mismatch" };
+    assert_caught(&bug, embedding::check);
 }

@@ -9,6 +9,10 @@ use crate::cuda::rmsnorm::{self as cuda, Outputs, Shape};
 const INSIDE: &str = "INFUSER_SIMT_SANITIZER";
 const PLANT: &str = "INFUSER_SIMT_OVERRUN";
 
+/// Modules of tests.
+const KERNELS: [&str; 7] =
+    ["bias", "elementwise", "embedding", "optimizer", "rmsnorm", "rope", "swiglu"];
+
 /// Runs a test of this binary under the sanitizer; `None`, with a line, where the compiler has none.
 fn rerun(test: &str, plant: bool) -> Option<Output> {
     let compiler = env::var("CXX").unwrap_or_else(|_| "c++".into());
@@ -34,7 +38,8 @@ fn no_kernel_leaves_its_memory() {
     if env::var_os(INSIDE).is_some() {
         return;
     }
-    for tests in ["cuda::tests::rmsnorm", "cuda::tests::rope", "cuda::tests::swiglu"] {
+    for kernels in KERNELS {
+        let tests = &format!("cuda::tests::{kernels}::");
         let Some(output) = rerun(tests, false) else { return };
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         let ran = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -29,12 +29,48 @@ const ROUNDED: Bound =
 /// The same bits, as bf16.
 const SAME_BF16: Bound = Bound { dtype: "bf16", absolute: 0.0, of_largest: 0.0, relative: 0.0 };
 
+/// The same bits, as f32.
+const SAME_F32: Bound = f32_within(0.0, 0.0, 0.0);
+
 /// A result of f32.
 const fn f32_within(absolute: f64, of_largest: f64, relative: f64) -> Bound {
     Bound { dtype: "f32", absolute, of_largest, relative }
 }
 
 const ROWS: &[Row] = &[
+    Row(
+        Kernel::AdamWBf16,
+        "rounded",
+        SAME_BF16,
+        "the f32 weight of the same step, rounded to nearest even",
+    ),
+    Row(
+        Kernel::AdamWF32,
+        "weight, exp_avg, exp_avg_sq",
+        f32_within(1e-7, 0.0, 2e-6),
+        "a few roundings a step, and the GPU may fuse a product with a sum",
+    ),
+    Row(Kernel::AddBf16, "out", SAME_BF16, "one addition, one rounding"),
+    Row(Kernel::AddF32, "out", SAME_F32, "one addition"),
+    Row(Kernel::BiasForward, "y", SAME_BF16, "one addition, one rounding"),
+    Row(Kernel::CastNarrow, "y", SAME_BF16, "one rounding, to nearest even"),
+    Row(Kernel::CastWiden, "y", SAME_F32, "exact"),
+    Row(
+        Kernel::ColumnsSum,
+        "dbias",
+        f32_within(1e-3, 0.0, 2e-5),
+        "hundreds of terms, outliers of 20 and more among them, may cancel to nearly nothing",
+    ),
+    Row(Kernel::EmbeddingForward, "out", SAME_BF16, "a copy"),
+    Row(Kernel::EmbeddingBackward, "dtable", SAME_F32, "the additions of the CPU op, in its order"),
+    Row(Kernel::FillBf16, "x", SAME_BF16, "one rounding, to nearest even"),
+    Row(Kernel::FillF32, "x", SAME_F32, "exact"),
+    Row(
+        Kernel::GradNorm,
+        "total",
+        Bound { dtype: "f64", absolute: 0.0, of_largest: 1e-13, relative: 0.0 },
+        "exact squares, f64 sums in another order",
+    ),
     Row(
         Kernel::RmsNormForward,
         "y",
@@ -66,6 +102,7 @@ const ROWS: &[Row] = &[
         ROUNDED,
         "one rounding to bf16; the GPU may fuse a product with the sum",
     ),
+    Row(Kernel::Scale, "x", SAME_F32, "one product"),
     Row(
         Kernel::SwigluForward,
         "out",
@@ -79,6 +116,7 @@ const ROWS: &[Row] = &[
 /// formula with another input.
 const COVERED: &[(Kernel, Kernel)] = &[
     (Kernel::ColumnsAdd, Kernel::RmsNormBackwardWeight),
+    (Kernel::ColumnsAddF64, Kernel::GradNorm),
     (Kernel::RmsNormForwardAdd, Kernel::RmsNormForward),
 ];
 
@@ -91,14 +129,29 @@ pub(super) fn check(kernel: Kernel, output: &str, got: &[f32], want: &[f32]) {
 /// [`check`] for the sum of `times` results of the kernel.
 #[track_caller]
 pub(super) fn check_scaled(kernel: Kernel, output: &str, got: &[f32], want: &[f32], times: f64) {
-    let named = |row: &&Row| row.0 == kernel && row.1.split(", ").any(|name| name == output);
-    let row = ROWS.iter().find(named);
-    let row = row.unwrap_or_else(|| panic!("{} has no tolerance for {output}", kernel.symbol()));
-    let Row(_, _, bound, _) = row;
+    let bound = bound(kernel, output);
     let size = |most: f32, x: &f32| if x.is_finite() { most.max(x.abs()) } else { most };
     let largest = f64::from(want.iter().fold(0.0, size));
     let absolute = times * bound.absolute + bound.of_largest * largest;
     assert_close(output, got, &widen(want), Tolerance { absolute, relative: bound.relative });
+}
+
+/// [`check`] for f64; `largest` is what the sum is made of.
+#[track_caller]
+pub(super) fn check_f64(kernel: Kernel, output: &str, got: &[f64], want: &[f64], largest: f64) {
+    let bound = bound(kernel, output);
+    assert_eq!(got.len(), want.len(), "{output}: length");
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        let most = bound.absolute + bound.of_largest * largest + bound.relative * want.abs();
+        let close = got == want || (got - want).abs() <= most;
+        assert!(close, "{output}: mismatch [{i}] got {got:e} want {want:e} within {most:e}");
+    }
+}
+
+fn bound(kernel: Kernel, output: &str) -> &'static Bound {
+    let named = |row: &&Row| row.0 == kernel && row.1.split(", ").any(|name| name == output);
+    let row = ROWS.iter().find(named);
+    &row.unwrap_or_else(|| panic!("{} has no tolerance for {output}", kernel.symbol())).2
 }
 
 fn render() -> String {
