@@ -16,6 +16,7 @@ pub mod embedding;
 pub mod fill;
 mod gpu;
 pub mod grad_norm;
+pub mod influence;
 mod kernel;
 mod launch;
 mod memory;

@@ -20,6 +20,8 @@ pub enum Source {
     Fill,
     /// `grad_norm.cu`
     GradNorm,
+    /// `influence.cu`
+    Influence,
     /// `rmsnorm.cu`
     RmsNorm,
     /// `rope.cu`
@@ -37,7 +39,7 @@ pub const HEADERS: [(&str, &str); 3] = [
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AdamW,
         Self::Add,
         Self::Bias,
@@ -46,6 +48,7 @@ impl Source {
         Self::Embedding,
         Self::Fill,
         Self::GradNorm,
+        Self::Influence,
         Self::RmsNorm,
         Self::Rope,
         Self::Swiglu,
@@ -62,6 +65,7 @@ impl Source {
             Self::Embedding => "embedding.cu",
             Self::Fill => "fill.cu",
             Self::GradNorm => "grad_norm.cu",
+            Self::Influence => "influence.cu",
             Self::RmsNorm => "rmsnorm.cu",
             Self::Rope => "rope.cu",
             Self::Swiglu => "swiglu.cu",
@@ -79,6 +83,7 @@ impl Source {
             Self::Embedding => include_str!("../../../kernels-cu/embedding.cu"),
             Self::Fill => include_str!("../../../kernels-cu/fill.cu"),
             Self::GradNorm => include_str!("../../../kernels-cu/grad_norm.cu"),
+            Self::Influence => include_str!("../../../kernels-cu/influence.cu"),
             Self::RmsNorm => include_str!("../../../kernels-cu/rmsnorm.cu"),
             Self::Rope => include_str!("../../../kernels-cu/rope.cu"),
             Self::Swiglu => include_str!("../../../kernels-cu/swiglu.cu"),
@@ -119,6 +124,8 @@ pub enum Kernel {
     FillF32,
     /// First stage of a sum of squares.
     GradNorm,
+    /// The sums behind the scores of questions, tile by tile.
+    InfluenceSums,
     /// Norm of rows.
     RmsNormForward,
     /// Residual add and norm of rows.
@@ -139,7 +146,7 @@ pub enum Kernel {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::AdamWBf16,
         Self::AdamWF32,
         Self::AddBf16,
@@ -155,6 +162,7 @@ impl Kernel {
         Self::FillBf16,
         Self::FillF32,
         Self::GradNorm,
+        Self::InfluenceSums,
         Self::RmsNormForward,
         Self::RmsNormForwardAdd,
         Self::RmsNormBackward,
@@ -182,6 +190,7 @@ impl Kernel {
             Self::FillBf16 => (Source::Fill, "fill_bf16", "Bix"),
             Self::FillF32 => (Source::Fill, "fill_f32", "Fix"),
             Self::GradNorm => (Source::GradNorm, "sum_of_squares_f32", "fDi"),
+            Self::InfluenceSums => (Source::Influence, "influence_sums_f32", "fffDiiiixxx"),
             Self::RmsNormForward => (Source::RmsNorm, "rmsnorm_fwd_bf16", "bbBFiix"),
             Self::RmsNormForwardAdd => (Source::RmsNorm, "rmsnorm_fwd_add_bf16", "bbbBBFiix"),
             Self::RmsNormBackward => (Source::RmsNorm, "rmsnorm_bwd_bf16", "bbbfBiii"),

@@ -1,6 +1,6 @@
 //! Owned memory of a driver, and borrowed runs of it that kernels take.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, ops::Range};
 
 use half::bf16;
 
@@ -101,6 +101,22 @@ impl<T: Element> Memory<T> {
     pub fn slice_mut(&mut self) -> SliceMut<'_, T> {
         let Self { driver, address, len, .. } = self;
         SliceMut { driver, address: *address, len: *len, memory: PhantomData }
+    }
+}
+
+impl<'a, T: Element> Slice<'a, T> {
+    /// A run of its elements. Kernels with wide accesses take one that starts at a multiple of 16
+    /// bytes.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the range leaves it.
+    pub fn range(self, range: Range<usize>) -> Result<Self> {
+        if range.start > range.end || range.end > self.len {
+            let problem = format!("elements {range:?} of {}", self.len);
+            return Err(Error::argument("cuda::slice::range", problem));
+        }
+        let address = self.address + (range.start * size_of::<T>()) as u64;
+        Ok(Self { address, len: range.len(), ..self })
     }
 }
 

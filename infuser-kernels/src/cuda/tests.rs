@@ -4,6 +4,7 @@ mod bias;
 mod elementwise;
 mod embedding;
 mod gpu;
+mod influence;
 mod list;
 mod memory;
 mod optimizer;

@@ -116,3 +116,35 @@ fn a_token_that_is_added_twice_is_caught() {
     let bug = Bug { name: "twice", from, to, says: "dtable: first mismatch" };
     assert_caught(&bug, embedding::check);
 }
+
+#[test]
+fn bugs_in_the_influence_pass_are_caught() {
+    let barrier = "cannot write over them.\n        __syncthreads();";
+    let bugs = [
+        ("influence-barrier", barrier, "\n", "gradient_sq: mismatch"),
+        (
+            "influence-half",
+            "warps[q % 2][warp][kind] = total;",
+            "warps[0][warp][kind] = total;",
+            "gradient_sq: mismatch",
+        ),
+        (
+            "influence-tail",
+            "at + i < count ? x[at + i]",
+            "at + i + 1 < count ? x[at + i]",
+            "gradient_sq: mismatch",
+        ),
+    ];
+    for (name, from, to, says) in &bugs {
+        assert_caught(&Bug { name, from, to, says }, influence::check);
+    }
+    let (from, to) =
+        ("double gradient = g.at[i], target = m", "double target = g.at[i], gradient = m");
+    assert_caught(
+        &Bug { name: "roles", from, to, says: "gradient_sq: mismatch" },
+        influence::check,
+    );
+    let (from, to) = ("0x1p80f : 1.0f", "1.0f : 1.0f");
+    let bug = Bug { name: "denormals", from, to, says: "gamma_sq: mismatch" };
+    assert_caught(&bug, influence::check_scales);
+}

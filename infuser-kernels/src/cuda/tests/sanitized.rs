@@ -10,8 +10,8 @@ const INSIDE: &str = "INFUSER_SIMT_SANITIZER";
 const PLANT: &str = "INFUSER_SIMT_OVERRUN";
 
 /// Modules of tests.
-const KERNELS: [&str; 7] =
-    ["bias", "elementwise", "embedding", "optimizer", "rmsnorm", "rope", "swiglu"];
+const KERNELS: [&str; 8] =
+    ["bias", "elementwise", "embedding", "influence", "optimizer", "rmsnorm", "rope", "swiglu"];
 
 /// Runs a test of this binary under the sanitizer; `None`, with a line, where the compiler has none.
 fn rerun(test: &str, plant: bool) -> Option<Output> {

@@ -72,6 +72,18 @@ const ROWS: &[Row] = &[
         "exact squares, f64 sums in another order",
     ),
     Row(
+        Kernel::InfluenceSums,
+        "dot, gradient_sq",
+        Bound { dtype: "f64", absolute: 0.0, of_largest: 1e-12, relative: 0.0 },
+        "exact products, f64 sums in another order; of the norms behind the sum",
+    ),
+    Row(
+        Kernel::InfluenceSums,
+        "gamma_dot, gamma_sq",
+        Bound { dtype: "f64", absolute: 0.0, of_largest: 1e-6, relative: 0.0 },
+        "Γ is an f32 after six roundings; of the norms behind the sum",
+    ),
+    Row(
         Kernel::RmsNormForward,
         "y",
         ROUNDED,
