@@ -8,6 +8,7 @@
 
 pub mod adamw;
 pub mod add;
+pub mod advantage;
 pub mod bias;
 pub mod cast;
 mod columns;

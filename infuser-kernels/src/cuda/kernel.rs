@@ -8,6 +8,8 @@ pub enum Source {
     AdamW,
     /// `add.cu`
     Add,
+    /// `advantage.cu`
+    Advantage,
     /// `bias.cu`
     Bias,
     /// `cast.cu`
@@ -39,9 +41,10 @@ pub const HEADERS: [(&str, &str); 3] = [
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AdamW,
         Self::Add,
+        Self::Advantage,
         Self::Bias,
         Self::Cast,
         Self::Columns,
@@ -59,6 +62,7 @@ impl Source {
         match self {
             Self::AdamW => "adamw.cu",
             Self::Add => "add.cu",
+            Self::Advantage => "advantage.cu",
             Self::Bias => "bias.cu",
             Self::Cast => "cast.cu",
             Self::Columns => "columns.cu",
@@ -77,6 +81,7 @@ impl Source {
         match self {
             Self::AdamW => include_str!("../../../kernels-cu/adamw.cu"),
             Self::Add => include_str!("../../../kernels-cu/add.cu"),
+            Self::Advantage => include_str!("../../../kernels-cu/advantage.cu"),
             Self::Bias => include_str!("../../../kernels-cu/bias.cu"),
             Self::Cast => include_str!("../../../kernels-cu/cast.cu"),
             Self::Columns => include_str!("../../../kernels-cu/columns.cu"),
@@ -102,6 +107,12 @@ pub enum Kernel {
     AddBf16,
     /// Sum of two tensors.
     AddF32,
+    /// Advantages from the moments of groups.
+    AdvantageApply,
+    /// Mean and deviation of each group of rewards.
+    AdvantageMoments,
+    /// What all groups share in their divisors.
+    AdvantageShared,
     /// A vector added to every row.
     BiasForward,
     /// To bf16.
@@ -146,11 +157,14 @@ pub enum Kernel {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::AdamWBf16,
         Self::AdamWF32,
         Self::AddBf16,
         Self::AddF32,
+        Self::AdvantageApply,
+        Self::AdvantageMoments,
+        Self::AdvantageShared,
         Self::BiasForward,
         Self::CastNarrow,
         Self::CastWiden,
@@ -179,6 +193,9 @@ impl Kernel {
             Self::AdamWF32 => (Source::AdamW, "adamw_f32", "fFFFixxxxxxxxx"),
             Self::AddBf16 => (Source::Add, "add_bf16", "bBi"),
             Self::AddF32 => (Source::Add, "add_f32", "fFi"),
+            Self::AdvantageApply => (Source::Advantage, "advantage_apply_f32", "fuuddFi"),
+            Self::AdvantageMoments => (Source::Advantage, "advantage_moments_f32", "fuuDi"),
+            Self::AdvantageShared => (Source::Advantage, "advantage_shared_f32", "fuudDii"),
             Self::BiasForward => (Source::Bias, "bias_fwd_bf16", "bBii"),
             Self::CastNarrow => (Source::Cast, "cast_f32_bf16", "fBi"),
             Self::CastWiden => (Source::Cast, "cast_bf16_f32", "bFi"),

@@ -1,5 +1,6 @@
 //! Kernels on the emulator against the CPU ops, on the same bf16 values.
 
+mod advantage;
 mod bias;
 mod elementwise;
 mod embedding;

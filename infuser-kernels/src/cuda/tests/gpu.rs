@@ -22,6 +22,7 @@ fn gpu() -> Option<Driver> {
 #[test]
 fn kernels_on_a_gpu_equal_the_cpu_ops() {
     let Some(driver) = gpu() else { return };
+    advantage::check(&driver);
     bias::check_forward(&driver);
     bias::check_backward(&driver);
     elementwise::check_add(&driver);

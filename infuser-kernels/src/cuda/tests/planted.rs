@@ -148,3 +148,21 @@ fn bugs_in_the_influence_pass_are_caught() {
     let bug = Bug { name: "denormals", from, to, says: "gamma_sq: mismatch" };
     assert_caught(&bug, influence::check_scales);
 }
+
+#[test]
+fn bugs_in_advantages_are_caught() {
+    let says = "out: first mismatch";
+    let bugs = [
+        // The next sum overwrites what another warp has not read yet.
+        ("block_sum-2", "__syncthreads();  // every thread has read them", "//"),
+        ("biased", "squares / double(end - begin - 1)", "squares / double(end - begin)"),
+        ("diluted", "if (moments[2 * group + 1] > 0.0) {", "{"),
+    ];
+    for (name, from, to) in bugs {
+        assert_caught(&Bug { name, from, to, says }, advantage::check);
+    }
+    // Lanes that disagree whether a group varies part ways at the next sum of the warp.
+    let (from, to) = ("bool varies = warp_sum(others) > 0.0;", "bool varies = others > 0.0;");
+    let says = "but lane 1 is at line";
+    assert_caught(&Bug { name: "equal", from, to, says }, advantage::check);
+}

@@ -52,6 +52,12 @@ const ROWS: &[Row] = &[
     ),
     Row(Kernel::AddBf16, "out", SAME_BF16, "one addition, one rounding"),
     Row(Kernel::AddF32, "out", SAME_F32, "one addition"),
+    Row(
+        Kernel::AdvantageApply,
+        "out",
+        f32_within(0.0, 0.0, 2e-7),
+        "f64 sums in another order, one rounding to f32",
+    ),
     Row(Kernel::BiasForward, "y", SAME_BF16, "one addition, one rounding"),
     Row(Kernel::CastNarrow, "y", SAME_BF16, "one rounding, to nearest even"),
     Row(Kernel::CastWiden, "y", SAME_F32, "exact"),
@@ -127,6 +133,8 @@ const ROWS: &[Row] = &[
 /// Kernels whose outputs are held by a row of another one: the second stage of a sum, or the same
 /// formula with another input.
 const COVERED: &[(Kernel, Kernel)] = &[
+    (Kernel::AdvantageMoments, Kernel::AdvantageApply),
+    (Kernel::AdvantageShared, Kernel::AdvantageApply),
     (Kernel::ColumnsAdd, Kernel::RmsNormBackwardWeight),
     (Kernel::ColumnsAddF64, Kernel::GradNorm),
     (Kernel::RmsNormForwardAdd, Kernel::RmsNormForward),
