@@ -24,6 +24,7 @@ mod memory;
 pub mod nvrtc;
 pub mod rmsnorm;
 pub mod rope;
+pub mod sample;
 #[cfg(any(test, feature = "testing"))]
 pub mod simt;
 pub mod swiglu;

@@ -62,3 +62,12 @@ template <class T> DEV T shuffle_xor(T x, int lanes COLLECTIVE) {
     return __shfl_xor_sync(ALL_LANES, x, lanes, 32, line_);
 #endif
 }
+
+// What lane `lane` holds.
+template <class T> DEV T shuffle(T x, int lane COLLECTIVE) {
+#ifdef ON_GPU
+    return __shfl_sync(ALL_LANES, x, lane);
+#else
+    return __shfl_sync(ALL_LANES, x, lane, 32, line_);
+#endif
+}

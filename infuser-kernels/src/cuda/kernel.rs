@@ -28,12 +28,16 @@ pub enum Source {
     RmsNorm,
     /// `rope.cu`
     Rope,
+    /// `sample.cu`
+    Sample,
     /// `swiglu.cu`
     Swiglu,
 }
 
 /// What the sources include: name as written in `#include`, text.
-pub const HEADERS: [(&str, &str); 3] = [
+pub const HEADERS: [(&str, &str); 5] = [
+    ("device/exp.cuh", include_str!("../../../kernels-cu/device/exp.cuh")),
+    ("device/philox.cuh", include_str!("../../../kernels-cu/device/philox.cuh")),
     ("device/reduce.cuh", include_str!("../../../kernels-cu/device/reduce.cuh")),
     ("device/types.cuh", include_str!("../../../kernels-cu/device/types.cuh")),
     ("device/vec.cuh", include_str!("../../../kernels-cu/device/vec.cuh")),
@@ -41,7 +45,7 @@ pub const HEADERS: [(&str, &str); 3] = [
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AdamW,
         Self::Add,
         Self::Advantage,
@@ -54,6 +58,7 @@ impl Source {
         Self::Influence,
         Self::RmsNorm,
         Self::Rope,
+        Self::Sample,
         Self::Swiglu,
     ];
 
@@ -72,6 +77,7 @@ impl Source {
             Self::Influence => "influence.cu",
             Self::RmsNorm => "rmsnorm.cu",
             Self::Rope => "rope.cu",
+            Self::Sample => "sample.cu",
             Self::Swiglu => "swiglu.cu",
         }
     }
@@ -91,6 +97,7 @@ impl Source {
             Self::Influence => include_str!("../../../kernels-cu/influence.cu"),
             Self::RmsNorm => include_str!("../../../kernels-cu/rmsnorm.cu"),
             Self::Rope => include_str!("../../../kernels-cu/rope.cu"),
+            Self::Sample => include_str!("../../../kernels-cu/sample.cu"),
             Self::Swiglu => include_str!("../../../kernels-cu/swiglu.cu"),
         }
     }
@@ -147,6 +154,8 @@ pub enum Kernel {
     RmsNormBackwardWeight,
     /// Rotary position embedding, or its transpose.
     Rope,
+    /// Tokens from rows of logits.
+    Sample,
     /// A tensor times a number.
     Scale,
     /// The gated activation.
@@ -157,7 +166,7 @@ pub enum Kernel {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::AdamWBf16,
         Self::AdamWF32,
         Self::AddBf16,
@@ -182,6 +191,7 @@ impl Kernel {
         Self::RmsNormBackward,
         Self::RmsNormBackwardWeight,
         Self::Rope,
+        Self::Sample,
         Self::Scale,
         Self::SwigluForward,
         Self::SwigluBackward,
@@ -213,6 +223,7 @@ impl Kernel {
             Self::RmsNormBackward => (Source::RmsNorm, "rmsnorm_bwd_bf16", "bbbfBiii"),
             Self::RmsNormBackwardWeight => (Source::RmsNorm, "rmsnorm_bwd_weight_bf16", "bbfFiii"),
             Self::Rope => (Source::Rope, "rope_bf16", "Buffiii"),
+            Self::Sample => (Source::Sample, "sample_f32", "fuuFUFi"),
             Self::Scale => (Source::Add, "scale_f32", "Fix"),
             Self::SwigluForward => (Source::Swiglu, "swiglu_fwd_bf16", "bbBi"),
             Self::SwigluBackward => (Source::Swiglu, "swiglu_bwd_bf16", "bbbBBi"),

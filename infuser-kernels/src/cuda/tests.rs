@@ -12,6 +12,7 @@ mod optimizer;
 mod planted;
 mod rmsnorm;
 mod rope;
+mod sample;
 mod sanitized;
 mod swiglu;
 mod tolerance;
@@ -54,7 +55,7 @@ fn emulator() -> &'static Emulator {
     static BUILT: OnceLock<Emulator> = OnceLock::new();
     BUILT.get_or_init(|| {
         let sanitizer = env::var("INFUSER_SIMT_SANITIZER").ok().map(|name| &*name.leak());
-        build("plain", &Build { sanitizer, planted: None }).unwrap()
+        build("plain", &Build { sanitizer, ..Build::default() }).unwrap()
     })
 }
 

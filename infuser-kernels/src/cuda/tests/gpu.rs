@@ -39,5 +39,7 @@ fn kernels_on_a_gpu_equal_the_cpu_ops() {
     rmsnorm::check_backward_weight(&driver);
     rope::check(&driver, Direction::Forward);
     rope::check(&driver, Direction::Backward);
+    sample::check(&driver);
+    sample::check_penalty(&driver);
     swiglu::check(&driver);
 }

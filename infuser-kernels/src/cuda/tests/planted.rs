@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{rmsnorm::*, *};
+use crate::cuda::Source;
 
 /// A replacement in the sources, and what the failure must say: caught for another reason is missed.
 struct Bug {
@@ -12,11 +13,21 @@ struct Bug {
     says: &'static str,
 }
 
+/// The source that the bug stands in and the second stages of sums; all, if it stands in one of those
+/// or in a header. Compiling takes longer than any check.
+fn needed(bug: &Bug) -> Vec<Source> {
+    match Source::ALL.into_iter().find(|source| source.text().contains(bug.from)) {
+        None | Some(Source::Columns) => Vec::new(),
+        Some(source) => vec![source, Source::Columns],
+    }
+}
+
 /// What `check` fails with, if it fails in some order.
 #[track_caller]
 fn assert_caught(bug: &Bug, check: fn(&Driver)) {
     let planted = Some((bug.from, bug.to));
-    let emulator = build(bug.name, &Build { sanitizer: None, planted }).unwrap();
+    let emulator = build(bug.name, &Build { planted, only: needed(bug), ..Build::default() });
+    let emulator = emulator.unwrap();
     let failures: Vec<String> = ORDERS
         .into_iter()
         .filter_map(|order| {
@@ -25,6 +36,8 @@ fn assert_caught(bug: &Bug, check: fn(&Driver)) {
             Some(failure.downcast_ref::<String>().cloned().unwrap_or_default())
         })
         .collect();
+    let absent = failures.iter().any(|failure| failure.contains("no kernel named"));
+    assert!(!absent, "{}: the check needs more sources: {failures:?}", bug.name);
     let found = failures.iter().any(|failure| failure.contains(bug.says));
     assert!(found, "{}: not caught as such: {failures:?}", bug.name);
 }
@@ -165,4 +178,42 @@ fn bugs_in_advantages_are_caught() {
     let (from, to) = ("bool varies = warp_sum(others) > 0.0;", "bool varies = others > 0.0;");
     let says = "but lane 1 is at line";
     assert_caught(&Bug { name: "equal", from, to, says }, advantage::check);
+}
+
+#[test]
+fn removed_barriers_of_the_sampler_are_caught() {
+    let barriers = [
+        "what was seen is written again",
+        "the logits are complete",
+        "every warp's largest is there",
+        "the largest has been read",
+        "all chunks are summed",
+        "the answer is there",
+        "the answer has been read",
+        "the bins are empty",
+        "the bins are full",
+        "the bin where the mass is reached",
+        "the bin has been read",
+        "every warp's total is there",
+        "the total has been read",
+    ];
+    for barrier in barriers {
+        let from: &str = format!("__syncthreads();  // {barrier}").leak();
+        assert_caught(&Bug { name: "sample", from, to: "//", says: "" }, sample::check_penalty);
+    }
+}
+
+#[test]
+fn bugs_in_the_sampler_are_caught() {
+    let bugs = [
+        ("ties", "id <= cut.id", "id < cut.id"),
+        ("order", "bits >> 31 ? ~bits", "bits >> 31 ? bits"),
+        ("least", "p(id) >= least", "p(id) > least"),
+        ("philox", "0x9e3779b9u", "0x9e3779b8u"),
+        ("passed", "if (!passed && target < here)", "if (!passed && target <= here)"),
+        ("mass", "room.bins[bin] < left", "room.bins[bin] <= left"),
+    ];
+    for (name, from, to) in bugs {
+        assert_caught(&Bug { name, from, to, says: "tokens of" }, sample::check);
+    }
 }

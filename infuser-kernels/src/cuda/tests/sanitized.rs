@@ -4,14 +4,27 @@
 use std::process::{Command, Output};
 
 use super::*;
-use crate::cuda::rmsnorm::{self as cuda, Outputs, Shape};
+use crate::cuda::{
+    Source,
+    rmsnorm::{self as cuda, Outputs, Shape},
+};
 
 const INSIDE: &str = "INFUSER_SIMT_SANITIZER";
 const PLANT: &str = "INFUSER_SIMT_OVERRUN";
 
 /// Modules of tests.
-const KERNELS: [&str; 8] =
-    ["bias", "elementwise", "embedding", "influence", "optimizer", "rmsnorm", "rope", "swiglu"];
+const KERNELS: [&str; 10] = [
+    "advantage",
+    "bias",
+    "elementwise",
+    "embedding",
+    "influence",
+    "optimizer",
+    "rmsnorm",
+    "rope",
+    "sample",
+    "swiglu",
+];
 
 /// Runs a test of this binary under the sanitizer; `None`, with a line, where the compiler has none.
 fn rerun(test: &str, plant: bool) -> Option<Output> {
@@ -67,7 +80,8 @@ fn overruns_if_asked() {
     let from = "if (row >= rows) return;\n    u64 at = u64(row) * width;\n    if (width % 8 == 0) forward_row<8>(x + at, nullptr";
     let to = "if (row > rows) return;\n    u64 at = u64(row) * width;\n    if (width % 8 == 0) forward_row<8>(x + at, nullptr";
     let planted = Some((from, to));
-    let emulator = build("overrun", &Build { sanitizer: Some("address"), planted }).unwrap();
+    let build_with = Build { sanitizer: Some("address"), planted, only: vec![Source::RmsNorm] };
+    let emulator = build("overrun", &build_with).unwrap();
     let driver = Driver::Simt(Arc::new(emulator));
     let (x, w) = (up(&driver, &[bf16::ONE; 16]), up(&driver, &[bf16::ONE; 8]));
     let mut y = up(&driver, &[bf16::ONE; 16]);

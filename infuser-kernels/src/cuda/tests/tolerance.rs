@@ -120,6 +120,12 @@ const ROWS: &[Row] = &[
         ROUNDED,
         "one rounding to bf16; the GPU may fuse a product with the sum",
     ),
+    Row(
+        Kernel::Sample,
+        "logp, raw_logp, entropy",
+        f32_within(2e-5, 0.0, 2e-6),
+        "sums over the vocabulary, in f64 here and in f32 there; tokens are compared as such",
+    ),
     Row(Kernel::Scale, "x", SAME_F32, "one product"),
     Row(
         Kernel::SwigluForward,
