@@ -1,8 +1,8 @@
 // Computes  a token for each draw: penalty, temperature, then top-k, top-p and min-p, then one uniform
 //           number; with its log-probability, that of the plain logits, and the entropy.
 // Tensors   logits: [rows, vocab] f32; draws: [draws, 13] u32, the words named below, rows below the
-//           logits' and seen tokens below vocab; seen: the penalised tokens of all draws; scratch: [draws,
-//           vocab] f32; tokens: [draws] u32; values: [draws, 3] f32, logp, raw logp, entropy. Contiguous,
+//           logits'; seen: the penalised tokens of all draws, below vocab, each once a draw; scratch:
+//           [draws, vocab] f32; tokens: [draws] u32; values: [draws, 3] f32, logp, raw logp, entropy. Contiguous,
 //           the caller's.
 // Grid      A block owns a draw.
 // Numerics  Probabilities are f32 with the exponential of the twin. Their sums are integers, units of

@@ -115,7 +115,8 @@ inline void fiber_main() {
     for (;;) {
         tsan_acquire(&blk->start);
         blk->fn(blk->arg);
-        Quiet quiet; tsan_release(&blk->end); park(DONE);  // resumed for the next block
+        { Quiet quiet; tsan_release(&blk->end); cur->state = DONE; }  // a fiber may end here, but not inside a Quiet
+        switch_to(cur->ctx, blk->sched);  // resumed for the next block
     }
 }
 inline void make_fiber(Context& c, unsigned char* stack, size_t i) {

@@ -1,6 +1,8 @@
 //! The launch of `sample.cu`. Meaning is that of [`crate::ops::sample`]; the uniform number is drawn on the
 //! device, from the same counter generator.
 
+use std::collections::BTreeSet;
+
 use super::{
     Driver, Kernel, Memory, Slice,
     launch::{Launch, size},
@@ -115,11 +117,12 @@ pub fn draw(
     const OP: &str = "cuda::sample::draw";
     check_len(OP, "logits", logits.len, &shape)?;
     let vocab = size(OP, "the vocabulary", shape[1])?;
-    let (mut words, mut seen) = (Vec::with_capacity(draws.len() * WORDS), Vec::new());
+    let (mut words, mut seen) = (Vec::with_capacity(draws.len() * WORDS), Vec::<u32>::new());
     for draw in draws {
         sample::check(OP, &draw.on_cpu(), shape)?;
         let begin = size(OP, "tokens seen", seen.len())?;
-        seen.extend_from_slice(draw.penalty.map_or(&[], |(_, seen)| seen));
+        // Each token once: two threads may not write one logit.
+        seen.extend(draw.penalty.iter().flat_map(|(_, seen)| *seen).collect::<BTreeSet<_>>());
         let end = size(OP, "tokens seen", seen.len())?;
         words.extend(draw.words(size(OP, "row", draw.row)?, vocab, [begin, end]));
     }
