@@ -15,7 +15,7 @@
 #include "device/vec.cuh"
 
 #define RUNS 2
-#define WARPS 8u
+#define TILE_WARPS 8u
 #define TILE 4096u
 
 struct Kinds { double at[4]; };
@@ -57,7 +57,7 @@ DEV void add_run(Kinds& sums, const Values<8>& g, const Values<8>& past, const V
 KERNEL void influence_sums_f32(const float* gradient, const float* exp_avg_sq, const float* target, double* partial,
                                u32 questions, u32 count, u32 per_block, u32 stepped, float root_keep,
                                float root_square, float epsilon) {
-    SHARED(double, warps, [2][WARPS][4]);
+    SHARED(double, warps, [2][TILE_WARPS][4]);
     u32 lane = threadIdx.x % WARP_LANES, warp = threadIdx.x / WARP_LANES;
     u64 first = u64(blockIdx.x) * TILE + threadIdx.x * 8;
     Values<8> past[RUNS], m[RUNS];
@@ -90,7 +90,7 @@ KERNEL void influence_sums_f32(const float* gradient, const float* exp_avg_sq, c
         __syncthreads();
         if (threadIdx.x < 4) {
             double total = 0.0;
-            for (u32 other = 0; other < WARPS; other++) total += warps[q % 2][other][threadIdx.x];
+            for (u32 other = 0; other < TILE_WARPS; other++) total += warps[q % 2][other][threadIdx.x];
             partial[(u64(blockIdx.x) * questions + q) * 4 + threadIdx.x] = total;
         }
     }
