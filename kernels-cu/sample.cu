@@ -22,7 +22,7 @@
 enum Word { ROW, GREEDY, TEMPERATURE, TOP_K, TOP_P, MIN_P, PENALTY, SEEN_BEGIN, SEEN_END, KEY_LOW, KEY_HIGH, INDEX_LOW,
             INDEX_HIGH, WORDS };
 
-// Shared memory of a block.
+// Shared memory of a block. Whoever uses a part again has passed another barrier since it was read.
 struct Room { u64* sums; u64* bins; u64* found; };
 
 // The tokens kept: those with a larger key, and of equals those up to an id.
@@ -49,7 +49,6 @@ DEV u64 block_max(u64 x, const Room& room COLLECTIVE) {
     if (threadIdx.x % WARP_LANES == 0) room.sums[threadIdx.x / WARP_LANES] = x;
     __syncthreads();  // every warp's largest is there
     for (u32 warp = 0; warp < blockDim.x / WARP_LANES; warp++) x = room.sums[warp] > x ? room.sums[warp] : x;
-    __syncthreads();  // the largest has been read
     return x;
 }
 
@@ -117,9 +116,7 @@ template <class Weight> DEV u32 first_past(u32 vocab, u64 target, const Room& ro
         if (lane == 0) room.found[0] = id;
     }
     __syncthreads();  // the answer is there
-    u32 id = u32(room.found[0]);
-    __syncthreads();  // the answer has been read
-    return id;
+    return u32(room.found[0]);
 }
 
 // The fewest tokens, of the largest logits and, of equals, the smallest ids, whose weights reach `mass`:
@@ -144,7 +141,6 @@ template <class Weight> DEV Cut heaviest(const float* z, u32 vocab, u64 mass, co
         __syncthreads();  // the bin where the mass is reached is known
         prefix = prefix << 8 | u32(room.found[0]);
         left = room.found[1];
-        __syncthreads();  // the bin has been read
     }
     u64 before = left > 0 ? left - 1 : 0;
     u32 id = first_past(vocab, before, room, [&](u32 i) { return order_of(z[i]) == prefix ? weight(i) : u64(0); });

@@ -20,7 +20,10 @@ mod tolerance;
 use std::{
     env,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use half::bf16;
@@ -34,11 +37,14 @@ use crate::testing::hard_values;
 /// Three orders: a kernel without the barriers it needs is right in at most one of them.
 const ORDERS: [Order; 3] = [Order::Forward, Order::Reverse, Order::Random(7)];
 
-/// A folder beside the test binary, one for each build.
+/// A folder beside the test binary, never the same twice: the loader gives back what it has loaded from a
+/// path before, whatever lies there now.
 fn build_folder(name: &str) -> PathBuf {
+    static BUILDS: AtomicUsize = AtomicUsize::new(0);
     let binary = env::current_exe().expect("the path of the test binary");
     let folder = binary.parent().expect("a folder holds the binary");
-    folder.join(format!("simt-{name}-{}", std::process::id()))
+    let build = BUILDS.fetch_add(1, Ordering::Relaxed);
+    folder.join(format!("simt-{name}-{}-{build}", std::process::id()))
 }
 
 fn build(name: &str, build: &Build) -> Result<Emulator, String> {

@@ -181,22 +181,17 @@ fn bugs_in_advantages_are_caught() {
     assert_caught(&Bug { name: "equal", from, to, says }, advantage::check);
 }
 
+/// The others, which results do not always show, are in `sanitized.rs`.
 #[test]
 fn removed_barriers_of_the_sampler_are_caught() {
     let barriers = [
         "what was seen is written again",
-        "the logits are complete",
         "every warp's largest is there",
-        "the largest has been read",
         "all chunks are summed",
-        "the answer is there",
-        "the answer has been read",
         "the bins are empty",
         "the bins are full",
         "the bin where the mass is reached",
-        "the bin has been read",
         "every warp's total is there",
-        "the total has been read",
     ];
     for barrier in barriers {
         let from: &str = format!("__syncthreads();  // {barrier}").leak();

@@ -105,13 +105,17 @@ pub(super) fn check_penalty(driver: &Driver) {
 }
 
 /// Every setting once: what the thread sanitizer has the time for.
-#[test]
-fn one_token_of_each_setting_is_that_of_the_cpu_op() {
+pub(super) fn check_settings(driver: &Driver) {
     let (logits, stream) = (normal_values(8, 45), Stream::new(4));
     let penalty = Some((1.2, &[3, 44, 3][..]));
     let draw = |(i, sampling)| Draw { row: 0, sampling, stream, index: i as u64, penalty };
     let draws: Vec<Draw<'_>> = settings().into_iter().enumerate().map(draw).collect();
-    assert_same("each setting", both(&driver(Order::Random(5)), &logits, 1, &draws));
+    assert_same("each setting", both(driver, &logits, 1, &draws));
+}
+
+#[test]
+fn one_token_of_each_setting_is_that_of_the_cpu_op() {
+    check_settings(&driver(Order::Random(5)));
 }
 
 #[test]

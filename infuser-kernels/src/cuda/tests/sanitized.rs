@@ -38,7 +38,7 @@ const WITH_BARRIERS: [&str; 6] = [
 ];
 
 /// Runs tests of this binary under a sanitizer; `None`, with a line, where it cannot.
-fn rerun(sanitizer: &str, tests: &[&str], plant: bool) -> Option<Output> {
+fn rerun(sanitizer: &str, tests: &[&str], plant: Option<&str>) -> Option<Output> {
     let compiler = env::var("CXX").unwrap_or_else(|_| "c++".into());
     let name = format!("-print-file-name=lib{}san.so", &sanitizer[..1]);
     let library = Command::new(compiler).arg(name).output().ok()?;
@@ -54,8 +54,8 @@ fn rerun(sanitizer: &str, tests: &[&str], plant: bool) -> Option<Output> {
     command.env("ASAN_OPTIONS", "detect_leaks=0");
     // Only the kernels are watched: it does not know the locks of Rust.
     command.env("TSAN_OPTIONS", "ignore_noninstrumented_modules=1");
-    if plant {
-        command.env(PLANT, "1");
+    if let Some(plant) = plant {
+        command.env(PLANT, plant);
     }
     let output = command.output().unwrap();
     if String::from_utf8_lossy(&output.stderr).contains("unexpected memory mapping") {
@@ -74,7 +74,7 @@ fn assert_clean(sanitizer: &str, tests: &[&str]) {
     }
     let tests: Vec<String> = tests.iter().map(|test| format!("cuda::tests::{test}")).collect();
     let names: Vec<&str> = tests.iter().map(String::as_str).collect();
-    let Some(output) = rerun(sanitizer, &names, false) else { return };
+    let Some(output) = rerun(sanitizer, &names, None) else { return };
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let ran = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{ran}");
@@ -84,12 +84,12 @@ fn assert_clean(sanitizer: &str, tests: &[&str]) {
 }
 
 /// What the sanitizer says of the planted bug of a test.
-fn report(sanitizer: &str, test: &str) -> Option<String> {
+fn report(sanitizer: &str, test: &str, plant: &str) -> Option<String> {
     if env::var_os(INSIDE).is_some() {
         return None;
     }
     let test = format!("cuda::tests::sanitized::{test}");
-    let output = rerun(sanitizer, &[&test], true)?;
+    let output = rerun(sanitizer, &[&test], Some(plant))?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let ran = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!output.status.success(), "no fault: {text}{ran}");
@@ -109,15 +109,22 @@ fn no_two_threads_of_a_block_race() {
 
 #[test]
 fn an_overrun_is_reported() {
-    let Some(text) = report("address", "overruns_if_asked") else { return };
+    let Some(text) = report("address", "overruns_if_asked", "1") else { return };
     assert!(text.contains("heap-buffer-overflow"), "{text}");
 }
 
 #[test]
 fn a_race_is_reported() {
-    let Some(text) = report("thread", "races_if_asked") else { return };
-    // The result is right: nothing but the sanitizer finds it.
+    // A sum over rows, in the order in which its barrier is not missed: the result is right, and nothing
+    // but the sanitizer finds it.
+    let barrier = "the sums of all stripes";
+    let Some(text) = report("thread", "races_if_asked", barrier) else { return };
     assert!(text.contains("data race") && text.contains("test result: ok. 1 passed"), "{text}");
+    // The sampler's, of which tokens show nothing.
+    for barrier in ["the logits are complete", "the answer is there", "the total has been read"] {
+        let Some(text) = report("thread", "races_if_asked", barrier) else { return };
+        assert!(text.contains("data race"), "{barrier}: {text}");
+    }
 }
 
 /// One row too many, in the process that [`an_overrun_is_reported`] starts.
@@ -140,15 +147,18 @@ fn overruns_if_asked() {
     cuda::forward(&driver, shape, x.slice(), w.slice(), 1e-6, outputs).unwrap();
 }
 
-/// A barrier too few, in the order in which it is not missed, in the process that
-/// [`a_race_is_reported`] starts.
+/// A barrier too few, in the process that [`a_race_is_reported`] starts.
 #[test]
 fn races_if_asked() {
-    if env::var_os(PLANT).is_none() {
+    if env::var(INSIDE).ok().as_deref() != Some("thread") {
         return;
     }
-    let planted = Some(("__syncthreads();  // the sums of all stripes", "//"));
-    let build_with = Build { sanitizer: Some("thread"), planted, only: vec![Source::Columns] };
+    let Ok(barrier) = env::var(PLANT) else { return };
+    let from: &str = format!("__syncthreads();  // {barrier}").leak();
+    let only = Source::ALL.into_iter().filter(|source| source.text().contains(from)).collect();
+    let build_with = Build { sanitizer: Some("thread"), planted: Some((from, "//")), only };
+    let columns = Source::Columns.text().contains(from);
     let emulator = build("race", &build_with).unwrap().in_order(Order::Reverse);
-    bias::check_backward(&Driver::Simt(Arc::new(emulator)));
+    let driver = Driver::Simt(Arc::new(emulator));
+    if columns { bias::check_backward(&driver) } else { sample::check_settings(&driver) }
 }
