@@ -11,6 +11,7 @@ mod kernel;
 mod launch;
 mod memory;
 pub mod nvrtc;
+pub mod paged;
 pub mod rmsnorm;
 pub mod rope;
 #[cfg(any(test, feature = "testing"))]

@@ -6,6 +6,8 @@
 pub enum Source {
     /// `columns.cu`
     Columns,
+    /// `paged.cu`
+    Paged,
     /// `rmsnorm.cu`
     RmsNorm,
     /// `rope.cu`
@@ -15,20 +17,23 @@ pub enum Source {
 }
 
 /// What the sources include: name as written in `#include`, text.
-pub const HEADERS: [(&str, &str); 3] = [
+pub const HEADERS: [(&str, &str); 4] = [
     ("device/reduce.cuh", include_str!("../../../kernels-cu/device/reduce.cuh")),
+    ("device/softmax.cuh", include_str!("../../../kernels-cu/device/softmax.cuh")),
     ("device/types.cuh", include_str!("../../../kernels-cu/device/types.cuh")),
     ("device/vec.cuh", include_str!("../../../kernels-cu/device/vec.cuh")),
 ];
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 4] = [Self::Columns, Self::RmsNorm, Self::Rope, Self::Swiglu];
+    pub const ALL: [Self; 5] =
+        [Self::Columns, Self::Paged, Self::RmsNorm, Self::Rope, Self::Swiglu];
 
     /// The file's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Columns => "columns.cu",
+            Self::Paged => "paged.cu",
             Self::RmsNorm => "rmsnorm.cu",
             Self::Rope => "rope.cu",
             Self::Swiglu => "swiglu.cu",
@@ -39,6 +44,7 @@ impl Source {
     pub fn text(self) -> &'static str {
         match self {
             Self::Columns => include_str!("../../../kernels-cu/columns.cu"),
+            Self::Paged => include_str!("../../../kernels-cu/paged.cu"),
             Self::RmsNorm => include_str!("../../../kernels-cu/rmsnorm.cu"),
             Self::Rope => include_str!("../../../kernels-cu/rope.cu"),
             Self::Swiglu => include_str!("../../../kernels-cu/swiglu.cu"),
@@ -51,6 +57,16 @@ impl Source {
 pub enum Kernel {
     /// Second stage of a sum over rows.
     ColumnsAdd,
+    /// Keys and values of rows to their places in a cache.
+    KvAppend,
+    /// One block of a cache to another.
+    KvCopy,
+    /// Attention over a cache, heads of up to 64.
+    PagedAttention64,
+    /// Attention over a cache, heads of up to 128.
+    PagedAttention128,
+    /// Second stage of attention over a cache, for long rows.
+    PagedCombine,
     /// Norm of rows.
     RmsNormForward,
     /// Residual add and norm of rows.
@@ -69,8 +85,13 @@ pub enum Kernel {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::ColumnsAdd,
+        Self::KvAppend,
+        Self::KvCopy,
+        Self::PagedAttention64,
+        Self::PagedAttention128,
+        Self::PagedCombine,
         Self::RmsNormForward,
         Self::RmsNormForwardAdd,
         Self::RmsNormBackward,
@@ -83,6 +104,13 @@ impl Kernel {
     const fn row(self) -> (Source, &'static str, &'static str) {
         match self {
             Self::ColumnsAdd => (Source::Columns, "columns_add_f32", "fFii"),
+            Self::KvAppend => (Source::Paged, "kv_append_bf16", "bbuBBi"),
+            Self::KvCopy => (Source::Paged, "kv_copy_bf16", "BBiii"),
+            Self::PagedAttention64 => (Source::Paged, "paged_attention_64_bf16", "bbbBFFuuiiiiiix"),
+            Self::PagedAttention128 => {
+                (Source::Paged, "paged_attention_128_bf16", "bbbBFFuuiiiiiix")
+            }
+            Self::PagedCombine => (Source::Paged, "paged_combine_bf16", "fuBFiii"),
             Self::RmsNormForward => (Source::RmsNorm, "rmsnorm_fwd_bf16", "bbBFiix"),
             Self::RmsNormForwardAdd => (Source::RmsNorm, "rmsnorm_fwd_add_bf16", "bbbBBFiix"),
             Self::RmsNormBackward => (Source::RmsNorm, "rmsnorm_bwd_bf16", "bbbfBiii"),

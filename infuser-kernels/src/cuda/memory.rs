@@ -100,6 +100,14 @@ impl<T: Element> Memory<T> {
     }
 }
 
+impl<T> SliceMut<'_, T> {
+    /// The same elements for one launch of several.
+    pub(super) fn reborrow(&mut self) -> SliceMut<'_, T> {
+        let Self { driver, address, len, .. } = self;
+        SliceMut { driver, address: *address, len: *len, memory: PhantomData }
+    }
+}
+
 impl<T: Element> Drop for Memory<T> {
     fn drop(&mut self) {
         self.driver.free(self.address, self.len * size_of::<T>());

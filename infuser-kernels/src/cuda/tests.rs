@@ -3,6 +3,7 @@
 mod gpu;
 mod list;
 mod memory;
+mod paged;
 mod planted;
 mod rmsnorm;
 mod rope;

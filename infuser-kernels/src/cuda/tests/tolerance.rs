@@ -35,6 +35,20 @@ const fn f32_within(absolute: f64, of_largest: f64, relative: f64) -> Bound {
 }
 
 const ROWS: &[Row] = &[
+    Row(Kernel::KvAppend, "k, v", SAME_BF16, "a copy"),
+    Row(Kernel::KvCopy, "k, v", SAME_BF16, "a copy"),
+    Row(
+        Kernel::PagedAttention64,
+        "out",
+        Bound { absolute: 1e-5, of_largest: 2e-4, ..ROUNDED },
+        "scores reach 200 with outliers, and e^z carries their 200 roundings; one rounding to bf16",
+    ),
+    Row(
+        Kernel::PagedAttention64,
+        "lse",
+        f32_within(1e-5, 0.0, 2e-6),
+        "a sum of powers of two in parts",
+    ),
     Row(
         Kernel::RmsNormForward,
         "y",
@@ -78,6 +92,8 @@ const ROWS: &[Row] = &[
 /// Kernels whose outputs are held by a row of another one: the second stage of a sum, or the same
 /// formula with another input.
 const COVERED: &[(Kernel, Kernel)] = &[
+    (Kernel::PagedAttention128, Kernel::PagedAttention64),
+    (Kernel::PagedCombine, Kernel::PagedAttention64),
     (Kernel::ColumnsAdd, Kernel::RmsNormBackwardWeight),
     (Kernel::RmsNormForwardAdd, Kernel::RmsNormForward),
 ];
