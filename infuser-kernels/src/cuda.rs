@@ -6,6 +6,7 @@
 //!
 //! Weights and activations are bf16, sums and parameter gradients f32.
 
+pub mod attention;
 mod gpu;
 mod kernel;
 mod launch;

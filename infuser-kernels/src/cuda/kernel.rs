@@ -4,6 +4,8 @@
 /// A `.cu` file, embedded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
+    /// `attention_fwd.cu`
+    AttentionForward,
     /// `columns.cu`
     Columns,
     /// `paged.cu`
@@ -17,21 +19,31 @@ pub enum Source {
 }
 
 /// What the sources include: name as written in `#include`, text.
-pub const HEADERS: [(&str, &str); 4] = [
+pub const HEADERS: [(&str, &str); 7] = [
+    ("device/matrix.cuh", include_str!("../../../kernels-cu/device/matrix.cuh")),
     ("device/reduce.cuh", include_str!("../../../kernels-cu/device/reduce.cuh")),
+    ("device/segment.cuh", include_str!("../../../kernels-cu/device/segment.cuh")),
     ("device/softmax.cuh", include_str!("../../../kernels-cu/device/softmax.cuh")),
+    ("device/tile.cuh", include_str!("../../../kernels-cu/device/tile.cuh")),
     ("device/types.cuh", include_str!("../../../kernels-cu/device/types.cuh")),
     ("device/vec.cuh", include_str!("../../../kernels-cu/device/vec.cuh")),
 ];
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 5] =
-        [Self::Columns, Self::Paged, Self::RmsNorm, Self::Rope, Self::Swiglu];
+    pub const ALL: [Self; 6] = [
+        Self::AttentionForward,
+        Self::Columns,
+        Self::Paged,
+        Self::RmsNorm,
+        Self::Rope,
+        Self::Swiglu,
+    ];
 
     /// The file's name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::AttentionForward => "attention_fwd.cu",
             Self::Columns => "columns.cu",
             Self::Paged => "paged.cu",
             Self::RmsNorm => "rmsnorm.cu",
@@ -43,6 +55,7 @@ impl Source {
     /// The file's text.
     pub fn text(self) -> &'static str {
         match self {
+            Self::AttentionForward => include_str!("../../../kernels-cu/attention_fwd.cu"),
             Self::Columns => include_str!("../../../kernels-cu/columns.cu"),
             Self::Paged => include_str!("../../../kernels-cu/paged.cu"),
             Self::RmsNorm => include_str!("../../../kernels-cu/rmsnorm.cu"),
@@ -55,6 +68,10 @@ impl Source {
 /// An entry of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kernel {
+    /// Attention over packed segments, heads of up to 64.
+    AttentionForward64,
+    /// Attention over packed segments, heads of up to 128.
+    AttentionForward128,
     /// Second stage of a sum over rows.
     ColumnsAdd,
     /// Keys and values of rows to their places in a cache.
@@ -85,7 +102,9 @@ pub enum Kernel {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
+        Self::AttentionForward64,
+        Self::AttentionForward128,
         Self::ColumnsAdd,
         Self::KvAppend,
         Self::KvCopy,
@@ -103,6 +122,12 @@ impl Kernel {
 
     const fn row(self) -> (Source, &'static str, &'static str) {
         match self {
+            Self::AttentionForward64 => {
+                (Source::AttentionForward, "attention_fwd_64_bf16", "bbbBFuiiix")
+            }
+            Self::AttentionForward128 => {
+                (Source::AttentionForward, "attention_fwd_128_bf16", "bbbBFuiiix")
+            }
             Self::ColumnsAdd => (Source::Columns, "columns_add_f32", "fFii"),
             Self::KvAppend => (Source::Paged, "kv_append_bf16", "bbuBBi"),
             Self::KvCopy => (Source::Paged, "kv_copy_bf16", "BBiii"),

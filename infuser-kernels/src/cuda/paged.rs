@@ -5,6 +5,7 @@ use half::bf16;
 
 use super::{
     Driver, Kernel, Memory, Slice, SliceMut,
+    attention::Sizes,
     launch::{Launch, size},
     memory::{check_aligned, check_len},
 };
@@ -24,9 +25,6 @@ const SPLIT: usize = 256;
 const HEADS_PER_BLOCK: usize = 4;
 /// A row that stores nothing: `NO_SLOT` of the source.
 const NO_SLOT: u32 = u32::MAX;
-/// The widest head that a block has room for.
-const MAX_WIDTH: usize = 128;
-
 /// The keys and values of one layer, in blocks: each `[blocks, tokens, K, E]`.
 #[derive(Debug)]
 pub struct Cache {
@@ -246,45 +244,6 @@ pub fn attention(
     // SAFETY: partial has room for `splits` parts of each row and head, at least as many as any row
     // is cut into, and the launch before wrote those; out and lse are borrowed exclusively.
     unsafe { driver.launch(&launch) }
-}
-
-/// Sizes of one call, as the kernels take them.
-#[derive(Debug, Clone, Copy)]
-struct Sizes {
-    heads: u32,
-    kv_heads: u32,
-    width: u32,
-    scale: f32,
-    window: u32,
-}
-
-impl Sizes {
-    fn new(
-        op: &'static str,
-        attention: &Attention,
-        [heads, kv_heads, width]: [usize; 3],
-    ) -> Result<Self> {
-        if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
-            let problem = format!("{heads} query heads cannot share {kv_heads} key heads evenly");
-            return Err(Error::argument(op, problem));
-        }
-        if width > MAX_WIDTH {
-            let problem = format!("heads of width {width}, at most {MAX_WIDTH}");
-            return Err(Error::argument(op, problem));
-        }
-        if attention.window == Some(0) {
-            return Err(Error::argument(op, "a sliding window of 0 sees nothing; use at least 1"));
-        }
-        // A window that no position fills is none.
-        let window = attention.window.map_or(u32::MAX, |w| u32::try_from(w).unwrap_or(u32::MAX));
-        Ok(Self {
-            heads: size(op, "heads", heads)?,
-            kv_heads: size(op, "key heads", kv_heads)?,
-            width: size(op, "width", width)?,
-            scale: attention.scale,
-            window,
-        })
-    }
 }
 
 /// The first launch: what one block sees goes to the outputs, parts of more to `partial`.

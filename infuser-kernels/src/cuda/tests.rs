@@ -1,5 +1,6 @@
 //! Kernels on the emulator against the CPU ops, on the same bf16 values.
 
+mod attention;
 mod gpu;
 mod list;
 mod memory;

@@ -22,6 +22,7 @@ fn gpu() -> Option<Driver> {
 #[test]
 fn kernels_on_a_gpu_equal_the_cpu_ops() {
     let Some(driver) = gpu() else { return };
+    attention::check_forward(&driver);
     paged::check(&driver);
     rmsnorm::check_forward(&driver);
     rmsnorm::check_add_forward(&driver);

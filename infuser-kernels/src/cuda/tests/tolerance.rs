@@ -35,6 +35,18 @@ const fn f32_within(absolute: f64, of_largest: f64, relative: f64) -> Bound {
 }
 
 const ROWS: &[Row] = &[
+    Row(
+        Kernel::AttentionForward64,
+        "out",
+        Bound { absolute: 1e-5, of_largest: 1.0 / 256.0, ..ROUNDED },
+        "each weight is rounded to bf16 before the product, and an output is at most the largest value",
+    ),
+    Row(
+        Kernel::AttentionForward64,
+        "lse",
+        f32_within(1e-5, 0.0, 2e-6),
+        "a sum of powers of two in parts",
+    ),
     Row(Kernel::KvAppend, "k, v", SAME_BF16, "a copy"),
     Row(Kernel::KvCopy, "k, v", SAME_BF16, "a copy"),
     Row(
@@ -92,6 +104,7 @@ const ROWS: &[Row] = &[
 /// Kernels whose outputs are held by a row of another one: the second stage of a sum, or the same
 /// formula with another input.
 const COVERED: &[(Kernel, Kernel)] = &[
+    (Kernel::AttentionForward128, Kernel::AttentionForward64),
     (Kernel::PagedAttention128, Kernel::PagedAttention64),
     (Kernel::PagedCombine, Kernel::PagedAttention64),
     (Kernel::ColumnsAdd, Kernel::RmsNormBackwardWeight),

@@ -12,6 +12,7 @@ mod tests;
 use std::ops::Range;
 
 pub use super::attention::Attention;
+use super::attention::check_window;
 use crate::{
     Buffer, Device, View, ViewMut, check,
     error::{Error, Result},
@@ -189,9 +190,7 @@ pub fn attention(
         let problem = format!("{heads} query heads cannot share {} key heads evenly", blocks.heads);
         return Err(Error::argument(OP, problem));
     }
-    if attention.window == Some(0) {
-        return Err(Error::argument(OP, "a sliding window of 0 sees nothing; use at least 1"));
-    }
+    check_window(OP, attention)?;
     blocks.check(OP, segments, rows)?;
     match q.device() {
         Device::Cpu => {
