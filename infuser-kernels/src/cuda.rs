@@ -8,6 +8,7 @@
 
 pub mod attention;
 mod gpu;
+pub mod head;
 mod kernel;
 mod launch;
 mod memory;

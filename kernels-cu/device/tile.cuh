@@ -66,10 +66,11 @@ DEV void multiply_transposed(float (&sums)[COLUMNS / 8][4], const u32 (&left)[WI
         }
 }
 
-// The same with the left factor in a tile, from `row` on: it is loaded as it is needed.
+// The same with the left factor in a tile, from `row` on: it is loaded as it is needed. Two steps at
+// once: all of them spill where many sums are held.
 template <int WIDTH, int COLUMNS>
 DEV void multiply_transposed(float (&sums)[COLUMNS / 8][4], const uint4* left, u32 row, const uint4* right COLLECTIVE) {
-#pragma unroll
+#pragma unroll 2
     for (u32 step = 0; step < WIDTH / 16; step++) {
         u32 factor[4];
         load_left<WIDTH>(factor, left, row, step COLLECTIVE_LINE);

@@ -1,11 +1,15 @@
-//! Launches of `attention_fwd.cu`. Meaning and segments are those of [`crate::ops::attention`]; all
+//! Launches of `attention_fwd.cu` and `attention_bwd.cu`. Meaning and segments are those of [`crate::ops::attention`]; all
 //! tensors are bf16.
 
+mod backward;
 mod packing;
 
 use half::bf16;
 
-pub use self::packing::Packing;
+pub use self::{
+    backward::{Gradients, Saved, backward},
+    packing::Packing,
+};
 use super::{
     Driver, Kernel, Slice, SliceMut,
     launch::{Launch, size},
@@ -41,8 +45,8 @@ impl Sizes {
             let problem = format!("{heads} query heads cannot share {kv_heads} key heads evenly");
             return Err(Error::argument(op, problem));
         }
-        if width > MAX_WIDTH {
-            let problem = format!("heads of width {width}, at most {MAX_WIDTH}");
+        if width == 0 || width > MAX_WIDTH {
+            let problem = format!("heads of width {width}, expected 1 to {MAX_WIDTH}");
             return Err(Error::argument(op, problem));
         }
         check_window(op, attention)?;
@@ -107,9 +111,6 @@ pub fn forward(
     check_len(OP, "out", out.len, &[packing.rows, heads, width])?;
     check_aligned(OP, "out", out.address)?;
     check_len(OP, "lse", lse.len, &[packing.rows, heads])?;
-    if width == 0 {
-        return Err(Error::argument(OP, "heads of width 0 have no scores"));
-    }
     let arguments = [
         inputs.q.into(),
         inputs.k.into(),

@@ -4,10 +4,14 @@
 /// A `.cu` file, embedded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
+    /// `attention_bwd.cu`
+    AttentionBackward,
     /// `attention_fwd.cu`
     AttentionForward,
     /// `columns.cu`
     Columns,
+    /// `head.cu`
+    Head,
     /// `paged.cu`
     Paged,
     /// `rmsnorm.cu`
@@ -19,8 +23,9 @@ pub enum Source {
 }
 
 /// What the sources include: name as written in `#include`, text.
-pub const HEADERS: [(&str, &str); 7] = [
+pub const HEADERS: [(&str, &str); 8] = [
     ("device/matrix.cuh", include_str!("../../../kernels-cu/device/matrix.cuh")),
+    ("device/moment.cuh", include_str!("../../../kernels-cu/device/moment.cuh")),
     ("device/reduce.cuh", include_str!("../../../kernels-cu/device/reduce.cuh")),
     ("device/segment.cuh", include_str!("../../../kernels-cu/device/segment.cuh")),
     ("device/softmax.cuh", include_str!("../../../kernels-cu/device/softmax.cuh")),
@@ -31,9 +36,11 @@ pub const HEADERS: [(&str, &str); 7] = [
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
+        Self::AttentionBackward,
         Self::AttentionForward,
         Self::Columns,
+        Self::Head,
         Self::Paged,
         Self::RmsNorm,
         Self::Rope,
@@ -43,8 +50,10 @@ impl Source {
     /// The file's name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::AttentionBackward => "attention_bwd.cu",
             Self::AttentionForward => "attention_fwd.cu",
             Self::Columns => "columns.cu",
+            Self::Head => "head.cu",
             Self::Paged => "paged.cu",
             Self::RmsNorm => "rmsnorm.cu",
             Self::Rope => "rope.cu",
@@ -55,8 +64,10 @@ impl Source {
     /// The file's text.
     pub fn text(self) -> &'static str {
         match self {
+            Self::AttentionBackward => include_str!("../../../kernels-cu/attention_bwd.cu"),
             Self::AttentionForward => include_str!("../../../kernels-cu/attention_fwd.cu"),
             Self::Columns => include_str!("../../../kernels-cu/columns.cu"),
+            Self::Head => include_str!("../../../kernels-cu/head.cu"),
             Self::Paged => include_str!("../../../kernels-cu/paged.cu"),
             Self::RmsNorm => include_str!("../../../kernels-cu/rmsnorm.cu"),
             Self::Rope => include_str!("../../../kernels-cu/rope.cu"),
@@ -68,12 +79,28 @@ impl Source {
 /// An entry of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kernel {
+    /// Rows' products of output and gradient.
+    AttentionBackwardDot,
+    /// Key and value gradients of attention, heads of up to 64.
+    AttentionBackwardKv64,
+    /// Key and value gradients of attention, heads of up to 128.
+    AttentionBackwardKv128,
+    /// Query gradient of attention, heads of up to 64.
+    AttentionBackwardQ64,
+    /// Query gradient of attention, heads of up to 128.
+    AttentionBackwardQ128,
     /// Attention over packed segments, heads of up to 64.
     AttentionForward64,
     /// Attention over packed segments, heads of up to 128.
     AttentionForward128,
     /// Second stage of a sum over rows.
     ColumnsAdd,
+    /// Gradient of a tile of logits.
+    HeadBackwardTile,
+    /// Log-probability and entropy of rows whose tiles are summed.
+    HeadForwardFinish,
+    /// Sums of a tile of logits.
+    HeadForwardTile,
     /// Keys and values of rows to their places in a cache.
     KvAppend,
     /// One block of a cache to another.
@@ -102,10 +129,18 @@ pub enum Kernel {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 23] = [
+        Self::AttentionBackwardDot,
+        Self::AttentionBackwardKv64,
+        Self::AttentionBackwardKv128,
+        Self::AttentionBackwardQ64,
+        Self::AttentionBackwardQ128,
         Self::AttentionForward64,
         Self::AttentionForward128,
         Self::ColumnsAdd,
+        Self::HeadBackwardTile,
+        Self::HeadForwardFinish,
+        Self::HeadForwardTile,
         Self::KvAppend,
         Self::KvCopy,
         Self::PagedAttention64,
@@ -122,6 +157,21 @@ impl Kernel {
 
     const fn row(self) -> (Source, &'static str, &'static str) {
         match self {
+            Self::AttentionBackwardDot => {
+                (Source::AttentionBackward, "attention_bwd_dot_bf16", "bbFii")
+            }
+            Self::AttentionBackwardKv64 => {
+                (Source::AttentionBackward, "attention_bwd_kv_64_bf16", "bbbbffBBuuiiiix")
+            }
+            Self::AttentionBackwardKv128 => {
+                (Source::AttentionBackward, "attention_bwd_kv_128_bf16", "bbbbffBBuuiiiix")
+            }
+            Self::AttentionBackwardQ64 => {
+                (Source::AttentionBackward, "attention_bwd_q_64_bf16", "bbbbffBuiiix")
+            }
+            Self::AttentionBackwardQ128 => {
+                (Source::AttentionBackward, "attention_bwd_q_128_bf16", "bbbbffBuiiix")
+            }
             Self::AttentionForward64 => {
                 (Source::AttentionForward, "attention_fwd_64_bf16", "bbbBFuiiix")
             }
@@ -129,6 +179,9 @@ impl Kernel {
                 (Source::AttentionForward, "attention_fwd_128_bf16", "bbbBFuiiix")
             }
             Self::ColumnsAdd => (Source::Columns, "columns_add_f32", "fFii"),
+            Self::HeadBackwardTile => (Source::Head, "head_bwd_tile_bf16", "fuffffBiiix"),
+            Self::HeadForwardFinish => (Source::Head, "head_fwd_finish_f32", "fFFFi"),
+            Self::HeadForwardTile => (Source::Head, "head_fwd_tile_f32", "fuFiix"),
             Self::KvAppend => (Source::Paged, "kv_append_bf16", "bbuBBi"),
             Self::KvCopy => (Source::Paged, "kv_copy_bf16", "BBiii"),
             Self::PagedAttention64 => (Source::Paged, "paged_attention_64_bf16", "bbbBFFuuiiiiiix"),

@@ -202,7 +202,7 @@ pub fn append(
 /// `q`, `out`: `[T, H, E]`, with the cache's heads dividing H; `lse`: `[T, H]`.
 ///
 /// # Errors
-/// As [`append`]; [`Error::Argument`] for heads that do not divide, a head wider than 128, or a
+/// As [`append`]; [`Error::Argument`] for heads that do not divide, a head of width 0 or above 128, or a
 /// window of 0; [`Error::Memory`] without room for the parts.
 pub fn attention(
     driver: &Driver,
@@ -220,7 +220,7 @@ pub fn attention(
     check_len(OP, "out", out.len, &[rows, heads, width])?;
     check_len(OP, "lse", lse.len, &[rows, heads])?;
     let sizes = Sizes::new(OP, attention, [heads, cache.heads, width])?;
-    if rows == 0 || heads == 0 || width == 0 {
+    if rows == 0 || heads == 0 {
         return Ok(());
     }
     let splits = plan.splits(sizes.window as usize);

@@ -2,6 +2,7 @@
 
 mod attention;
 mod gpu;
+mod head;
 mod list;
 mod memory;
 mod paged;

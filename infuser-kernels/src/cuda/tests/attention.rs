@@ -1,11 +1,11 @@
-//! `attention_fwd.cu` against [`crate::ops::attention`].
+//! `attention_fwd.cu` and `attention_bwd.cu` against [`crate::ops::attention`].
 
 use super::*;
 use crate::{
     Error,
     cuda::{
         Kernel,
-        attention::{self as cuda, Inputs, Packing},
+        attention::{self as cuda, Gradients, Inputs, Packing, Saved},
     },
     ops::attention::{self as cpu, Attention, Segment},
     testing::{buffer, normal_values, poison},
@@ -125,6 +125,68 @@ impl Case {
     }
 }
 
+impl Case {
+    /// dq, dk, dv of the CPU op, from the saved results that the kernels have.
+    fn want_gradients(&self, [out, lse]: &[Vec<f32>; 2]) -> [Vec<f32>; 3] {
+        let [q_axes, kv_axes] = self.axes();
+        let [q, k, v, dout] = self.inputs().map(|values| wide(&values));
+        let (q, dout) = (buffer(&q, &q_axes), buffer(&dout, &q_axes));
+        let (k, v) = (buffer(&k, &kv_axes), buffer(&v, &kv_axes));
+        let (out, lse) = (buffer(out, &q_axes), buffer(lse, &q_axes[..2]));
+        let [mut dq, mut dk, mut dv] = [q_axes, kv_axes, kv_axes].map(|axes| poison(&axes));
+        let [q, k, v, out, lse] = [q.view(), k.view(), v.view(), out.view(), lse.view()];
+        let saved = cpu::Saved { q, k, v, out, lse };
+        let gradients = cpu::Gradients { dq: dq.view_mut(), dk: dk.view_mut(), dv: dv.view_mut() };
+        let attention = self.attention();
+        cpu::backward(&attention, &self.segments, saved, dout.view(), gradients).unwrap();
+        [dq, dk, dv].map(|buffer| buffer.to_f32().unwrap())
+    }
+
+    /// dq, dk, dv of the kernels, from what their forward pass saved.
+    fn got_gradients(&self, driver: &Driver, [out, lse]: &[Vec<f32>; 2]) -> [Vec<f32>; 3] {
+        let out: Vec<bf16> = out.iter().copied().map(bf16::from_f32).collect();
+        let (out, lse) = (up(driver, &out), up(driver, lse));
+        let [q, k, v, dout] = self.inputs().map(|values| up(driver, &values));
+        let lens = self.axes().map(|axes| axes.iter().product::<usize>());
+        let [mut dq, mut dk, mut dv] =
+            [lens[0], lens[1], lens[1]].map(|len| Memory::<bf16>::unset(driver, len).unwrap());
+        let packing = Packing::upload(driver, &self.segments, self.rows).unwrap();
+        let inputs = Inputs { q: q.slice(), k: k.slice(), v: v.slice(), heads: self.heads };
+        let saved = Saved { out: out.slice(), lse: lse.slice(), dout: dout.slice() };
+        let gradients = Gradients { dq: dq.slice_mut(), dk: dk.slice_mut(), dv: dv.slice_mut() };
+        let attention = self.attention();
+        cuda::backward(driver, &attention, &packing, &inputs, saved, gradients).unwrap();
+        [dq, dk, dv].map(|memory| wide(&memory.download().unwrap()))
+    }
+}
+
+pub(super) fn check_backward(driver: &Driver) {
+    for case in cases() {
+        // Shown if the case fails.
+        eprintln!("{}, hard: {}", case.name, case.hard);
+        let saved = case.got(driver);
+        let [dq, dk, dv] = case.got_gradients(driver, &saved);
+        let want = case.want_gradients(&saved);
+        tolerance::check(Kernel::AttentionBackwardQ64, "dq", &dq, &want[0]);
+        tolerance::check(Kernel::AttentionBackwardKv64, "dk", &dk, &want[1]);
+        tolerance::check(Kernel::AttentionBackwardKv64, "dv", &dv, &want[2]);
+    }
+}
+
+#[test]
+fn backward_equals_the_cpu_op() {
+    ORDERS.into_iter().for_each(|order| check_backward(&driver(order)));
+}
+
+#[test]
+fn gradients_do_not_depend_on_the_order_of_threads() {
+    let case = cases().remove(8);
+    let saved = case.want();
+    let want = case.got_gradients(&driver(Order::Forward), &saved);
+    assert_eq!(case.got_gradients(&driver(Order::Reverse), &saved), want);
+    assert_eq!(case.got_gradients(&driver(Order::Random(5)), &saved), want);
+}
+
 pub(super) fn check_forward(driver: &Driver) {
     for case in cases() {
         // Shown if the case fails.
@@ -209,6 +271,6 @@ fn what_does_not_fit_is_named() {
     let error = run(7, [2, 1, 4], None);
     assert!(matches!(error, Error::Shape { tensor: "k", .. }), "{error}");
     assert!(run(16, [3, 2, 4], None).to_string().contains("3 query heads cannot share 2"));
-    assert!(run(272, [1, 1, 136], None).to_string().contains("width 136, at most 128"));
+    assert!(run(272, [1, 1, 136], None).to_string().contains("width 136, expected 1 to 128"));
     assert!(run(8, [1, 1, 4], Some(0)).to_string().contains("window of 0"));
 }

@@ -23,6 +23,8 @@ fn gpu() -> Option<Driver> {
 fn kernels_on_a_gpu_equal_the_cpu_ops() {
     let Some(driver) = gpu() else { return };
     attention::check_forward(&driver);
+    attention::check_backward(&driver);
+    head::check(&driver);
     paged::check(&driver);
     rmsnorm::check_forward(&driver);
     rmsnorm::check_add_forward(&driver);

@@ -34,9 +34,13 @@ fn no_kernel_leaves_its_memory() {
     if env::var_os(INSIDE).is_some() {
         return;
     }
-    for tests in
-        ["cuda::tests::paged", "cuda::tests::rmsnorm", "cuda::tests::rope", "cuda::tests::swiglu"]
-    {
+    for tests in [
+        "cuda::tests::head",
+        "cuda::tests::paged",
+        "cuda::tests::rmsnorm",
+        "cuda::tests::rope",
+        "cuda::tests::swiglu",
+    ] {
         let Some(output) = rerun(tests, false) else { return };
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         let ran = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -36,6 +36,18 @@ const fn f32_within(absolute: f64, of_largest: f64, relative: f64) -> Bound {
 
 const ROWS: &[Row] = &[
     Row(
+        Kernel::AttentionBackwardKv64,
+        "dk, dv",
+        Bound { absolute: 1e-5, of_largest: 1.0 / 128.0, ..ROUNDED },
+        "p and ds are rounded to bf16 before their products",
+    ),
+    Row(
+        Kernel::AttentionBackwardQ64,
+        "dq",
+        Bound { absolute: 1e-5, of_largest: 1.0 / 128.0, ..ROUNDED },
+        "as dk",
+    ),
+    Row(
         Kernel::AttentionForward64,
         "out",
         Bound { absolute: 1e-5, of_largest: 1.0 / 256.0, ..ROUNDED },
@@ -46,6 +58,18 @@ const ROWS: &[Row] = &[
         "lse",
         f32_within(1e-5, 0.0, 2e-6),
         "a sum of powers of two in parts",
+    ),
+    Row(
+        Kernel::HeadBackwardTile,
+        "dlogits",
+        ROUNDED,
+        "one rounding to bf16; p carries the roundings of a log-sum-exp of tens",
+    ),
+    Row(
+        Kernel::HeadForwardTile,
+        "logp, entropy, lse",
+        f32_within(2e-5, 0.0, 2e-6),
+        "sums of hundreds of powers in tiles; the entropy is a difference of two of them",
     ),
     Row(Kernel::KvAppend, "k, v", SAME_BF16, "a copy"),
     Row(Kernel::KvCopy, "k, v", SAME_BF16, "a copy"),
@@ -104,7 +128,11 @@ const ROWS: &[Row] = &[
 /// Kernels whose outputs are held by a row of another one: the second stage of a sum, or the same
 /// formula with another input.
 const COVERED: &[(Kernel, Kernel)] = &[
+    (Kernel::AttentionBackwardDot, Kernel::AttentionBackwardQ64),
+    (Kernel::AttentionBackwardKv128, Kernel::AttentionBackwardKv64),
+    (Kernel::AttentionBackwardQ128, Kernel::AttentionBackwardQ64),
     (Kernel::AttentionForward128, Kernel::AttentionForward64),
+    (Kernel::HeadForwardFinish, Kernel::HeadForwardTile),
     (Kernel::PagedAttention128, Kernel::PagedAttention64),
     (Kernel::PagedCombine, Kernel::PagedAttention64),
     (Kernel::ColumnsAdd, Kernel::RmsNormBackwardWeight),
