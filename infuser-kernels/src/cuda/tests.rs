@@ -7,6 +7,7 @@ mod list;
 mod memory;
 mod paged;
 mod planted;
+mod planted_attention;
 mod rmsnorm;
 mod rope;
 mod sanitized;

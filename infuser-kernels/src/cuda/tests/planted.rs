@@ -5,16 +5,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::{rmsnorm::*, *};
 
 /// A replacement in the sources, and what the failure must say: caught for another reason is missed.
-struct Bug {
-    name: &'static str,
-    from: &'static str,
-    to: &'static str,
-    says: &'static str,
+pub(super) struct Bug {
+    pub(super) name: &'static str,
+    pub(super) from: &'static str,
+    pub(super) to: &'static str,
+    pub(super) says: &'static str,
 }
 
 /// What `check` fails with, if it fails in some order.
 #[track_caller]
-fn assert_caught(bug: &Bug, check: fn(&Driver)) {
+pub(super) fn assert_caught(bug: &Bug, check: fn(&Driver)) {
     let planted = Some((bug.from, bug.to));
     let emulator = build(bug.name, &Build { sanitizer: None, planted }).unwrap();
     let failures: Vec<String> = ORDERS
