@@ -7,10 +7,12 @@
 //! Weights and activations are bf16, sums and parameter gradients f32.
 
 pub mod attention;
+mod blas;
 mod gpu;
 pub mod head;
 mod kernel;
 mod launch;
+pub mod matmul;
 mod memory;
 pub mod nvrtc;
 pub mod paged;

@@ -4,6 +4,7 @@ mod attention;
 mod gpu;
 mod head;
 mod list;
+mod matmul;
 mod memory;
 mod paged;
 mod planted;

@@ -25,6 +25,7 @@ fn kernels_on_a_gpu_equal_the_cpu_ops() {
     attention::check_forward(&driver);
     attention::check_backward(&driver);
     head::check(&driver);
+    matmul::check(&driver);
     paged::check(&driver);
     rmsnorm::check_forward(&driver);
     rmsnorm::check_add_forward(&driver);
