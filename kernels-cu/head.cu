@@ -41,9 +41,9 @@ KERNEL void head_fwd_tile_f32(const float* logits, const u32* targets, float* st
     Moments own = row_moments(values, columns, inverse_temperature * LOG2_E);
     if (threadIdx.x != 0) return;
     State& kept = reinterpret_cast<State*>(state)[row];
-    State before = kept;
-    // A target that no tile holds shows.
-    if (first == 0) before = {no_moments(), NAN};
+    // A target that no tile holds shows. The first tile finds nothing to read.
+    State before = {no_moments(), NAN};
+    if (first != 0) before = kept;
     merge(before.sums, own);
     if (target >= first && target - first < columns) before.target = values[target - first] * inverse_temperature;
     kept = before;
