@@ -17,6 +17,7 @@ typedef unsigned long long u64;
 #define COLLECTIVE_LINE
 #define CHECK_ALIGNED_16(address)
 #define INFINITY __int_as_float(0x7f800000)
+#define NAN __int_as_float(0x7fffffff)
 #else
 #include "simt.h"
 typedef uint16_t u16;

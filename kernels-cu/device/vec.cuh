@@ -70,6 +70,16 @@ template <int N> DEV void store(bf16* to, const Values<N>& values) {
     }
 }
 
+// Elements col..col + 8 of a row that has `width`; 0 past its end. Where the width is a multiple of
+// eight, rows start at multiples of 16 bytes and the eight are one access.
+DEV Values<8> load_within(const bf16* row, u32 col, u32 width) {
+    if (width % 8 == 0 && col < width) return load<8>(row + col);
+    Values<8> out;
+#pragma unroll
+    for (u32 i = 0; i < 8; i++) out.at[i] = col + i < width ? widen(row[col + i]) : 0.0f;
+    return out;
+}
+
 template <int N> struct Width { static constexpr int value = N; };
 
 // Visits the eight neighbours of `count` elements that this thread owns: visit(Width<8>, at) if all

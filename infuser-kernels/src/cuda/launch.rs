@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 #[cfg(any(test, feature = "testing"))]
 use super::simt::Emulator;
-use super::{Element, Gpu, Kernel, Slice, SliceMut};
+use super::{Element, Gpu, Kernel, Slice, SliceMut, matmul::Product};
 use crate::{
     Dims,
     error::{Error, Result},
@@ -95,7 +95,7 @@ impl Argument {
 impl Driver {
     /// Tells drivers apart: the address of what they share with their clones. Memory and launch keep
     /// their driver alive, so no two that meet can have one address.
-    fn identity(&self) -> usize {
+    pub(super) fn identity(&self) -> usize {
         match self {
             Self::Gpu(gpu) => Arc::as_ptr(gpu).addr(),
             #[cfg(any(test, feature = "testing"))]
@@ -141,6 +141,22 @@ impl Driver {
             },
         };
         done.map_err(|problem| launch.failed(grid, problem))
+    }
+
+    /// Multiplies two matrices; on a GPU, puts it in the stream.
+    ///
+    /// # Safety
+    /// The addresses of A, B and C hold matrices of the product's sizes in this driver's memory, A and
+    /// B of bf16 and C of what it says, and C overlaps neither other one.
+    pub(super) unsafe fn multiply(&self, product: Product, addresses: [u64; 3]) -> Result<()> {
+        let done = match self {
+            // SAFETY: the caller's promise, word for word.
+            Self::Gpu(gpu) => unsafe { gpu.multiply(product, addresses) },
+            #[cfg(any(test, feature = "testing"))]
+            // SAFETY: the caller's promise, word for word.
+            Self::Simt(emulator) => unsafe { emulator.multiply(product, addresses) },
+        };
+        done.map_err(|problem| Error::driver("multiplying matrices", problem))
     }
 
     pub(super) fn allocate(&self, bytes: usize, dims: Dims) -> Result<u64> {

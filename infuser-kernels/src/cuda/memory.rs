@@ -120,6 +120,14 @@ impl<'a, T: Element> Slice<'a, T> {
     }
 }
 
+impl<T> SliceMut<'_, T> {
+    /// The same elements for one launch of several.
+    pub(super) fn reborrow(&mut self) -> SliceMut<'_, T> {
+        let Self { driver, address, len, .. } = self;
+        SliceMut { driver, address: *address, len: *len, memory: PhantomData }
+    }
+}
+
 impl<T: Element> Drop for Memory<T> {
     fn drop(&mut self) {
         self.driver.free(self.address, self.len * size_of::<T>());

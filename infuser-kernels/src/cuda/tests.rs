@@ -1,15 +1,20 @@
 //! Kernels on the emulator against the CPU ops, on the same bf16 values.
 
 mod advantage;
+mod attention;
 mod bias;
 mod elementwise;
 mod embedding;
 mod gpu;
+mod head;
 mod influence;
 mod list;
+mod matmul;
 mod memory;
 mod optimizer;
+mod paged;
 mod planted;
+mod planted_attention;
 mod rmsnorm;
 mod rope;
 mod sample;

@@ -33,6 +33,11 @@ fn kernels_on_a_gpu_equal_the_cpu_ops() {
     influence::check_scales(&driver);
     optimizer::check_norm(&driver);
     optimizer::check_steps(&driver);
+    attention::check_forward(&driver);
+    attention::check_backward(&driver);
+    head::check(&driver);
+    matmul::check(&driver);
+    paged::check(&driver);
     rmsnorm::check_forward(&driver);
     rmsnorm::check_add_forward(&driver);
     rmsnorm::check_backward(&driver);

@@ -6,11 +6,11 @@ use super::{rmsnorm::*, *};
 use crate::cuda::Source;
 
 /// A replacement in the sources, and what the failure must say: caught for another reason is missed.
-struct Bug {
-    name: &'static str,
-    from: &'static str,
-    to: &'static str,
-    says: &'static str,
+pub(super) struct Bug {
+    pub(super) name: &'static str,
+    pub(super) from: &'static str,
+    pub(super) to: &'static str,
+    pub(super) says: &'static str,
 }
 
 /// What `check` fails with in each order, on kernels of some of the sources, or of all if there are none.
@@ -27,7 +27,7 @@ fn failures(bug: &Bug, only: Vec<Source>, check: fn(&Driver)) -> Vec<String> {
 
 /// Asserts that `check` fails in some order, and says why.
 #[track_caller]
-fn assert_caught(bug: &Bug, check: fn(&Driver)) {
+pub(super) fn assert_caught(bug: &Bug, check: fn(&Driver)) {
     // Compiling takes longer than any check: first only the source that the bug stands in and the second
     // stages of sums, then, if it stands in a header or the check needs more, everything.
     let source = Source::ALL.into_iter().find(|source| source.text().contains(bug.from));

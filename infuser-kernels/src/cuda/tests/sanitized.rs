@@ -14,13 +14,16 @@ const INSIDE: &str = "INFUSER_SIMT_SANITIZER";
 const PLANT: &str = "INFUSER_SIMT_OVERRUN";
 
 /// Modules of tests.
-const KERNELS: [&str; 10] = [
+const KERNELS: [&str; 13] = [
     "advantage::",
+    "attention::",
     "bias::",
     "elementwise::",
     "embedding::",
+    "head::",
     "influence::",
     "optimizer::",
+    "paged::",
     "rmsnorm::",
     "rope::",
     "sample::",
@@ -28,11 +31,15 @@ const KERNELS: [&str; 10] = [
 ];
 /// A test of each kernel that has shared memory: there is nothing else that threads could race for, and
 /// all tests would take minutes.
-const WITH_BARRIERS: [&str; 6] = [
+const WITH_BARRIERS: [&str; 10] = [
     "advantage::a_result_does_not_depend",
+    "attention::a_shared_prefix",
+    "attention::gradients_do_not_depend",
     "bias::backward_equals",
+    "head::a_row_does_not_know",
     "influence::tiles_add_up",
     "optimizer::the_norm_does_not_depend",
+    "paged::a_row_has_the_same_bits",
     "rmsnorm::the_weight_gradient",
     "sample::one_token_of_each_setting",
 ];
