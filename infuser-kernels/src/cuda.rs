@@ -6,13 +6,30 @@
 //!
 //! Weights and activations are bf16, sums and parameter gradients f32.
 
+pub mod adamw;
+pub mod add;
+pub mod advantage;
+pub mod attention;
+pub mod bias;
+mod blas;
+pub mod cast;
+mod columns;
+mod elements;
+pub mod embedding;
+pub mod fill;
 mod gpu;
+pub mod grad_norm;
+pub mod head;
+pub mod influence;
 mod kernel;
 mod launch;
+pub mod matmul;
 mod memory;
 pub mod nvrtc;
+pub mod paged;
 pub mod rmsnorm;
 pub mod rope;
+pub mod sample;
 #[cfg(any(test, feature = "testing"))]
 pub mod simt;
 pub mod swiglu;

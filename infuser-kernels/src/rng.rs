@@ -27,6 +27,11 @@ impl Stream {
         Self { key: [block[0], block[1]] }
     }
 
+    /// The key, for kernels that draw themselves.
+    pub(crate) fn key(&self) -> [u32; 2] {
+        self.key
+    }
+
     /// Draw `index`, as 64 random bits.
     pub fn bits(&self, index: u64) -> u64 {
         let block = philox4x32([index as u32, (index >> 32) as u32, 0, 0], self.key);

@@ -17,6 +17,7 @@ typedef unsigned long long u64;
 #define COLLECTIVE_LINE
 #define CHECK_ALIGNED_16(address)
 #define INFINITY __int_as_float(0x7f800000)
+#define NAN __int_as_float(0x7fffffff)
 #else
 #include "simt.h"
 typedef uint16_t u16;
@@ -55,10 +56,19 @@ DEV bf16 narrow(float x) {
     return y;
 }
 
-DEV float shuffle_xor(float x, int lanes COLLECTIVE) {
+template <class T> DEV T shuffle_xor(T x, int lanes COLLECTIVE) {
 #ifdef ON_GPU
     return __shfl_xor_sync(ALL_LANES, x, lanes);
 #else
     return __shfl_xor_sync(ALL_LANES, x, lanes, 32, line_);
+#endif
+}
+
+// What lane `lane` holds.
+template <class T> DEV T shuffle(T x, int lane COLLECTIVE) {
+#ifdef ON_GPU
+    return __shfl_sync(ALL_LANES, x, lane);
+#else
+    return __shfl_sync(ALL_LANES, x, lane, 32, line_);
 #endif
 }

@@ -4,9 +4,11 @@
 
 namespace simt {
 enum State : uint8_t { READY, AT_WARP, AT_BLOCK, AT_NAMED, DONE };
+struct Copy { void* to; const void* from; };
 struct Lane {
     uint3 tid; int lane, warp; State state; uint8_t bar; uint8_t kind; unsigned mask; int line;
     char in, out;  // addresses for the thread sanitizer: a barrier's last thread takes every in, gives every out
+    std::vector<Copy> copies;  // begun and not waited for
     Context ctx;
 };
 struct alignas(64) Warp {
@@ -115,7 +117,8 @@ inline void fiber_main() {
     for (;;) {
         tsan_acquire(&blk->start);
         blk->fn(blk->arg);
-        Quiet quiet; tsan_release(&blk->end); park(DONE);  // resumed for the next block
+        { Quiet quiet; tsan_release(&blk->end); cur->state = DONE; }  // a fiber may end here, but not inside a Quiet
+        switch_to(cur->ctx, blk->sched);  // resumed for the next block
     }
 }
 inline void make_fiber(Context& c, unsigned char* stack, size_t i) {
@@ -153,6 +156,10 @@ inline void run_block(Block& b, Order order, uint64_t& rng) {
         cur = &l;
         switch_to(b.sched, l.ctx);
         if (l.state == DONE) {
+            if (!l.copies.empty() && b.error.empty()) {
+                b.error = format("thread (%u,%u,%u) ended before %zu of its copies", l.tid.x, l.tid.y, l.tid.z, l.copies.size());
+                l.copies.clear();
+            }
             b.warps[l.warp].alive &= ~(1u << l.lane); b.n_alive--;
             if (b.at_block && b.at_block == b.n_alive) release_block(&b);  // exited threads do not hold a barrier
         }

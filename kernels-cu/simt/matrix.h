@@ -44,4 +44,14 @@ inline void ldmatrix_x4(uint32_t* r, const void* row, bool trans, int line) {
     });
     memcpy(r, w.out[me], 16);
 }
+// cp.async: 16 bytes, or zeros, that are not there before the wait, so that a use before it finds what
+// was there before.
+inline void begin_copy(void* to, const void* from) {
+    if (((uintptr_t)to | (uintptr_t)from) & 15) fail("an asynchronous copy at an address that is no multiple of 16");
+    Quiet quiet; cur->copies.push_back({to, from});
+}
+inline void await_copies() {
+    for (const Copy& c : cur->copies) if (c.from) memcpy(c.to, c.from, 16); else memset(c.to, 0, 16);
+    Quiet quiet; cur->copies.clear();
+}
 }  // namespace simt

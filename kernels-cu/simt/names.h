@@ -60,6 +60,7 @@ inline float atomicAdd(float* p, float v) { return simt_atomic_f(p, v, false); }
 inline double atomicAdd(double* p, double v) { return simt_atomic_f(p, v, false); }
 inline int atomicAdd(int* p, int v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); }
 inline unsigned atomicAdd(unsigned* p, unsigned v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); }
+inline uint64_t atomicAdd(uint64_t* p, uint64_t v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); }
 inline unsigned atomicCAS(unsigned* p, unsigned c, unsigned v) { __atomic_compare_exchange_n(p, &c, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); return c; }
 
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }

@@ -5,12 +5,17 @@ use std::{
     ffi::{CString, c_void},
     fmt,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
 
-use super::{Kernel, Source, nvrtc};
+use super::{
+    Kernel, Source,
+    blas::{Blas, WORKSPACE_BYTES},
+    matmul::Product,
+    nvrtc,
+};
 use crate::error::{Error, Result};
 
 const ACTION: &str = "using the GPU";
@@ -20,6 +25,8 @@ pub struct Gpu {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     functions: HashMap<Kernel, Function>,
+    /// Opened by the first product.
+    blas: Mutex<Option<Blas>>,
 }
 
 /// A loaded entry. Modules are never unloaded: they live as long as the context.
@@ -56,7 +63,7 @@ impl Gpu {
         nvrtc::find(nvrtc)?;
         let context = CudaContext::new(ordinal).map_err(failed)?;
         let stream = context.new_stream().map_err(failed)?;
-        let mut gpu = Self { context, stream, functions: HashMap::new() };
+        let mut gpu = Self { context, stream, functions: HashMap::new(), blas: Mutex::new(None) };
         let architecture = gpu.architecture()?;
         for source in Source::ALL {
             gpu.load(source, &architecture)?;
@@ -109,6 +116,26 @@ impl Gpu {
             result::launch_kernel(function.0, (x, y, z), (block, 1, 1), 0, stream, &mut arguments)
         };
         done.map_err(|error| error.to_string())
+    }
+
+    /// # Safety
+    /// As [`super::Driver::multiply`].
+    pub(super) unsafe fn multiply(
+        &self,
+        product: Product,
+        addresses: [u64; 3],
+    ) -> std::result::Result<(), String> {
+        self.context.bind_to_thread().map_err(|error| error.to_string())?;
+        let mut blas = self.blas.lock().unwrap_or_else(PoisonError::into_inner);
+        let blas = match &mut *blas {
+            Some(blas) => blas,
+            none => {
+                let workspace = self.allocate(WORKSPACE_BYTES).ok_or("no room for a scratch")?;
+                none.insert(Blas::open(workspace)?)
+            }
+        };
+        // SAFETY: the caller vouches for the matrices; the context is current, and the stream is its.
+        unsafe { blas.multiply(product, addresses, self.stream.cu_stream().cast()) }
     }
 
     pub(super) fn allocate(&self, bytes: usize) -> Option<u64> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 #[cfg(any(test, feature = "testing"))]
 use super::simt::Emulator;
-use super::{Element, Gpu, Kernel, Slice, SliceMut};
+use super::{Element, Gpu, Kernel, Slice, SliceMut, matmul::Product};
 use crate::{
     Dims,
     error::{Error, Result},
@@ -26,6 +26,8 @@ pub enum Driver {
 pub(super) struct Argument {
     letter: char,
     bits: u64,
+    /// [`Driver::identity`] of the owner of memory.
+    owner: Option<usize>,
 }
 
 /// A kernel, its grid and its arguments.
@@ -41,25 +43,27 @@ pub(super) struct Launch<'a> {
 
 impl<T: Element> From<Slice<'_, T>> for Argument {
     fn from(slice: Slice<'_, T>) -> Self {
-        Self { letter: T::LETTER, bits: slice.address }
+        let owner = Some(slice.driver.identity());
+        Self { letter: T::LETTER, bits: slice.address, owner }
     }
 }
 
 impl<T: Element> From<SliceMut<'_, T>> for Argument {
     fn from(slice: SliceMut<'_, T>) -> Self {
-        Self { letter: T::LETTER.to_ascii_uppercase(), bits: slice.address }
+        let owner = Some(slice.driver.identity());
+        Self { letter: T::LETTER.to_ascii_uppercase(), bits: slice.address, owner }
     }
 }
 
 impl From<u32> for Argument {
     fn from(value: u32) -> Self {
-        Self { letter: 'i', bits: value.into() }
+        Self { letter: 'i', bits: value.into(), owner: None }
     }
 }
 
 impl From<f32> for Argument {
     fn from(value: f32) -> Self {
-        Self { letter: 'x', bits: value.to_bits().into() }
+        Self { letter: 'x', bits: value.to_bits().into(), owner: None }
     }
 }
 
@@ -89,6 +93,16 @@ impl Argument {
 }
 
 impl Driver {
+    /// Tells drivers apart: the address of what they share with their clones. Memory and launch keep
+    /// their driver alive, so no two that meet can have one address.
+    pub(super) fn identity(&self) -> usize {
+        match self {
+            Self::Gpu(gpu) => Arc::as_ptr(gpu).addr(),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Simt(emulator) => Arc::as_ptr(emulator).addr(),
+        }
+    }
+
     /// Runs a kernel; on a GPU, puts it in the stream. An empty grid does nothing.
     ///
     /// # Safety
@@ -106,6 +120,12 @@ impl Driver {
             let expected = launch.kernel.signature();
             return Err(launch.failed(grid, format!("takes ({expected}), got ({letters})")));
         }
+        let here =
+            |argument: &Argument| argument.owner.is_none_or(|owner| owner == self.identity());
+        if let Some(foreign) = launch.arguments.iter().position(|argument| !here(argument)) {
+            let problem = format!("argument {foreign} is the memory of another driver");
+            return Err(launch.failed(grid, problem));
+        }
         if x == 0 || y == 0 {
             return Ok(());
         }
@@ -121,6 +141,22 @@ impl Driver {
             },
         };
         done.map_err(|problem| launch.failed(grid, problem))
+    }
+
+    /// Multiplies two matrices; on a GPU, puts it in the stream.
+    ///
+    /// # Safety
+    /// The addresses of A, B and C hold matrices of the product's sizes in this driver's memory, A and
+    /// B of bf16 and C of what it says, and C overlaps neither other one.
+    pub(super) unsafe fn multiply(&self, product: Product, addresses: [u64; 3]) -> Result<()> {
+        let done = match self {
+            // SAFETY: the caller's promise, word for word.
+            Self::Gpu(gpu) => unsafe { gpu.multiply(product, addresses) },
+            #[cfg(any(test, feature = "testing"))]
+            // SAFETY: the caller's promise, word for word.
+            Self::Simt(emulator) => unsafe { emulator.multiply(product, addresses) },
+        };
+        done.map_err(|problem| Error::driver("multiplying matrices", problem))
     }
 
     pub(super) fn allocate(&self, bytes: usize, dims: Dims) -> Result<u64> {

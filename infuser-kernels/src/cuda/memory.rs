@@ -1,6 +1,6 @@
 //! Owned memory of a driver, and borrowed runs of it that kernels take.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, ops::Range};
 
 use half::bf16;
 
@@ -24,6 +24,10 @@ impl Element for f32 {
     const LETTER: char = 'f';
 }
 
+impl Element for f64 {
+    const LETTER: char = 'd';
+}
+
 impl Element for u32 {
     const LETTER: char = 'u';
 }
@@ -37,17 +41,19 @@ pub struct Memory<T: Element> {
     element: PhantomData<T>,
 }
 
-/// Elements that a kernel reads.
+/// Elements that a kernel reads. It knows its driver: an address means nothing to another one.
 #[derive(Debug, Clone, Copy)]
 pub struct Slice<'a, T> {
+    pub(super) driver: &'a Driver,
     pub(super) address: u64,
     pub(super) len: usize,
     memory: PhantomData<&'a [T]>,
 }
 
-/// Elements that a kernel writes.
+/// Elements that a kernel writes; it knows its driver, as [`Slice`] does.
 #[derive(Debug)]
 pub struct SliceMut<'a, T> {
+    pub(super) driver: &'a Driver,
     pub(super) address: u64,
     pub(super) len: usize,
     memory: PhantomData<&'a mut [T]>,
@@ -59,7 +65,9 @@ impl<T: Element> Memory<T> {
     /// # Errors
     /// [`Error::Memory`] if there is none.
     pub fn unset(driver: &Driver, len: usize) -> Result<Self> {
-        let address = driver.allocate(len * size_of::<T>(), Dims::new(&[len])?)?;
+        // First the length, which bounds the size in bytes.
+        let dims = Dims::new(&[len])?;
+        let address = driver.allocate(len * size_of::<T>(), dims)?;
         Ok(Self { driver: driver.clone(), address, len, element: PhantomData })
     }
 
@@ -85,12 +93,38 @@ impl<T: Element> Memory<T> {
 
     /// All of it, to read.
     pub fn slice(&self) -> Slice<'_, T> {
-        Slice { address: self.address, len: self.len, memory: PhantomData }
+        let Self { driver, address, len, .. } = self;
+        Slice { driver, address: *address, len: *len, memory: PhantomData }
     }
 
     /// All of it, to write.
     pub fn slice_mut(&mut self) -> SliceMut<'_, T> {
-        SliceMut { address: self.address, len: self.len, memory: PhantomData }
+        let Self { driver, address, len, .. } = self;
+        SliceMut { driver, address: *address, len: *len, memory: PhantomData }
+    }
+}
+
+impl<'a, T: Element> Slice<'a, T> {
+    /// A run of its elements. Kernels with wide accesses take one that starts at a multiple of 16
+    /// bytes.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the range leaves it.
+    pub fn range(self, range: Range<usize>) -> Result<Self> {
+        if range.start > range.end || range.end > self.len {
+            let problem = format!("elements {range:?} of {}", self.len);
+            return Err(Error::argument("cuda::slice::range", problem));
+        }
+        let address = self.address + (range.start * size_of::<T>()) as u64;
+        Ok(Self { address, len: range.len(), ..self })
+    }
+}
+
+impl<T> SliceMut<'_, T> {
+    /// The same elements for one launch of several.
+    pub(super) fn reborrow(&mut self) -> SliceMut<'_, T> {
+        let Self { driver, address, len, .. } = self;
+        SliceMut { driver, address: *address, len: *len, memory: PhantomData }
     }
 }
 

@@ -5,6 +5,7 @@ use half::bf16;
 
 use super::{
     Driver, Kernel, Memory, Slice, SliceMut,
+    columns::{self, COLUMNS_PER_BLOCK, ROWS_PER_CHUNK},
     launch::{Launch, size},
     memory::{check_aligned, check_len},
 };
@@ -14,12 +15,6 @@ use crate::{Write, error::Result};
 const ROWS_PER_BLOCK: usize = 8;
 /// Threads a block of every kernel here: eight warps.
 const BLOCK: u32 = 256;
-/// Columns that a block of the weight gradient owns.
-const COLUMNS_PER_BLOCK: usize = 32;
-/// Rows whose weight gradient one block adds up. A constant: the order of a sum must not depend on
-/// the card.
-const ROWS_PER_CHUNK: usize = 256;
-
 /// `R` rows of `N` elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
@@ -249,25 +244,5 @@ pub fn backward_weight(
     // the grid's chunks and was made here, so nothing overlaps it.
     unsafe { driver.launch(&launch) }?;
     let sizes = [size(OP, "chunks", chunks)?, width];
-    add_columns(driver, partial.slice(), dweight, sizes)
-}
-
-/// `out_j += Σ_c partial_cj`, chunks in ascending order. `sizes` are the chunks and the width, which
-/// the caller has checked against both slices.
-fn add_columns(
-    driver: &Driver,
-    partial: Slice<'_, f32>,
-    out: SliceMut<'_, f32>,
-    [chunks, width]: [u32; 2],
-) -> Result<()> {
-    let arguments = [partial.into(), out.into(), chunks.into(), width.into()];
-    let launch = Launch {
-        kernel: Kernel::ColumnsAdd,
-        grid: [(width as usize).div_ceil(BLOCK as usize), 1],
-        block: BLOCK,
-        arguments: &arguments,
-    };
-    // SAFETY: partial holds chunks times width values and out width of them, as the caller checked;
-    // the exclusive borrow of out cannot overlap partial.
-    unsafe { driver.launch(&launch) }
+    columns::add(driver, partial.slice(), dweight, sizes)
 }

@@ -11,7 +11,10 @@ use std::{
     process::Command,
 };
 
-use super::{HEADERS, Kernel, Source};
+use half::bf16;
+
+use super::{HEADERS, Kernel, Source, matmul::Product};
+use crate::{Device, Write, ops::matmul};
 
 const PARTS: [(&str, &str); 7] = [
     ("simt.h", include_str!("../../../kernels-cu/simt/simt.h")),
@@ -56,6 +59,8 @@ pub struct Build {
     pub sanitizer: Option<&'static str>,
     /// Text of a source or header to replace, which must stand in it exactly once: planted bugs.
     pub planted: Option<(&'static str, &'static str)>,
+    /// Only these sources; all if there are none. A launch of what is left out is an error.
+    pub only: Vec<Source>,
 }
 
 /// Compiled kernels, in memory.
@@ -82,7 +87,9 @@ fn write_sources(folder: &Path, build: &Build) -> Result<(), String> {
     let mut host = String::new();
     for source in Source::ALL {
         write(source.name(), source.text())?;
-        host += &format!("#include \"{}\"\n", source.name());
+        if build.only.is_empty() || build.only.contains(&source) {
+            host += &format!("#include \"{}\"\n", source.name());
+        }
     }
     for (name, text) in HEADERS.into_iter().chain(PARTS) {
         write(name, text)?;
@@ -197,6 +204,53 @@ impl Emulator {
         }
         let end = error.iter().position(|&byte| byte == 0).unwrap_or(error.len());
         Err(String::from_utf8_lossy(&error[..end]).into_owned())
+    }
+
+    /// The product by the CPU op of the same form, rounded once.
+    ///
+    /// # Safety
+    /// As [`super::Driver::multiply`].
+    pub(super) unsafe fn multiply(
+        &self,
+        product: Product,
+        [a, b, c]: [u64; 3],
+    ) -> Result<(), String> {
+        let [rows, cols, inner] =
+            [product.rows, product.cols, product.inner].map(|size| size as usize);
+        let len = rows * cols;
+        // SAFETY: the caller vouches that A and B hold as many elements as the product says, and that
+        // nobody writes them.
+        let (a, b) = unsafe {
+            let read = |at, len| std::slice::from_raw_parts(at as *const bf16, len);
+            (read(a, rows * inner), read(b, inner * cols))
+        };
+        let wide = |values: &[bf16]| values.iter().map(|x| x.to_f32()).collect::<Vec<f32>>();
+        let upload = |values: Vec<f32>, axes: [usize; 2]| Device::Cpu.upload_f32(values, &axes);
+        let compute = |before: Vec<f32>| {
+            let order = |shape: [usize; 2], flip| if flip { [shape[1], shape[0]] } else { shape };
+            let [left, right] = product.transposed;
+            let a = upload(wide(a), order([rows, inner], left))?;
+            let b = upload(wide(b), order([inner, cols], right))?;
+            let mut c = upload(before, [rows, cols])?;
+            let write = if product.add { Write::Add } else { Write::Overwrite };
+            match product.transposed {
+                [false, true] => matmul::nt(a.view(), b.view(), c.view_mut(), write)?,
+                [false, false] => matmul::nn(a.view(), b.view(), c.view_mut(), write)?,
+                [true, _] => matmul::tn(a.view(), b.view(), c.view_mut(), write)?,
+            }
+            c.to_f32()
+        };
+        if product.f32_output {
+            // SAFETY: the caller vouches that C holds rows times columns of f32, which nobody else borrows.
+            let c = unsafe { std::slice::from_raw_parts_mut(c as *mut f32, len) };
+            c.copy_from_slice(&compute(c.to_vec()).map_err(|error| error.to_string())?);
+        } else {
+            // SAFETY: the caller vouches that C holds rows times columns of bf16, which nobody else borrows.
+            let c = unsafe { std::slice::from_raw_parts_mut(c as *mut bf16, len) };
+            let sums = compute(wide(c)).map_err(|error| error.to_string())?;
+            c.iter_mut().zip(sums).for_each(|(c, sum)| *c = bf16::from_f32(sum));
+        }
+        Ok(())
     }
 
     pub(super) fn allocate(&self, bytes: usize) -> Option<u64> {

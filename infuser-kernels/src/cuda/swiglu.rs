@@ -2,28 +2,8 @@
 
 use half::bf16;
 
-use super::{
-    Driver, Kernel, Slice, SliceMut,
-    launch::{Launch, size},
-    memory::{check_aligned, check_len},
-};
+use super::{Driver, Kernel, Slice, SliceMut, elements};
 use crate::error::Result;
-
-const BLOCK: u32 = 256;
-/// What a thread owns: one wide access.
-const ELEMENTS_PER_THREAD: usize = 8;
-
-fn check(op: &'static str, count: usize, tensors: &[(&'static str, u64, usize)]) -> Result<u32> {
-    for &(tensor, address, len) in tensors {
-        check_len(op, tensor, len, &[count])?;
-        check_aligned(op, tensor, address)?;
-    }
-    size(op, "count", count)
-}
-
-fn grid(count: usize) -> [usize; 2] {
-    [count.div_ceil(ELEMENTS_PER_THREAD * BLOCK as usize), 1]
-}
 
 /// `out = silu(gate) · up`.
 ///
@@ -44,14 +24,11 @@ pub fn forward(
         ("up", up.address, up.len),
         ("out", out.address, out.len),
     ];
-    let count = check(OP, gate.len, &tensors)?;
-    let grid = grid(gate.len);
+    let count = elements::check(OP, gate.len, &tensors)?;
     let arguments = [gate.into(), up.into(), out.into(), count.into()];
-    let launch =
-        Launch { kernel: Kernel::SwigluForward, grid, block: BLOCK, arguments: &arguments };
     // SAFETY: all tensors hold `count` elements, as checked above, and the exclusive borrow of out
     // overlaps nothing.
-    unsafe { driver.launch(&launch) }
+    unsafe { elements::launch(driver, Kernel::SwigluForward, count, &arguments) }
 }
 
 /// The gradients of both inputs, `[dgate, dup]`, overwritten.
@@ -75,12 +52,9 @@ pub fn backward(
         ("dgate", dgate.address, dgate.len),
         ("dup", dup.address, dup.len),
     ];
-    let count = check(OP, gate.len, &tensors)?;
-    let grid = grid(gate.len);
+    let count = elements::check(OP, gate.len, &tensors)?;
     let arguments = [dout.into(), gate.into(), up.into(), dgate.into(), dup.into(), count.into()];
-    let launch =
-        Launch { kernel: Kernel::SwigluBackward, grid, block: BLOCK, arguments: &arguments };
     // SAFETY: all tensors hold `count` elements, as checked above, and the exclusive borrows of
     // dgate and dup overlap nothing.
-    unsafe { driver.launch(&launch) }
+    unsafe { elements::launch(driver, Kernel::SwigluBackward, count, &arguments) }
 }

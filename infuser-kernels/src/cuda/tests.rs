@@ -1,17 +1,34 @@
 //! Kernels on the emulator against the CPU ops, on the same bf16 values.
 
+mod advantage;
+mod attention;
+mod bias;
+mod elementwise;
+mod embedding;
 mod gpu;
+mod head;
+mod influence;
 mod list;
+mod matmul;
+mod memory;
+mod optimizer;
+mod paged;
 mod planted;
+mod planted_attention;
 mod rmsnorm;
 mod rope;
+mod sample;
 mod sanitized;
 mod swiglu;
+mod tolerance;
 
 use std::{
     env,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use half::bf16;
@@ -20,20 +37,19 @@ use super::{
     Driver, Memory,
     simt::{Build, Emulator, Order},
 };
-use crate::testing::{Tolerance, hard_values};
-
-/// For a result rounded to bf16 once, from f32 sums: half a unit of eight bits is 2⁻⁹ of the value,
-/// doubled for a sum that falls on the other side of a tie.
-const BF16: Tolerance = Tolerance { absolute: 1e-5, relative: 1.0 / 256.0 };
+use crate::testing::hard_values;
 
 /// Three orders: a kernel without the barriers it needs is right in at most one of them.
 const ORDERS: [Order; 3] = [Order::Forward, Order::Reverse, Order::Random(7)];
 
-/// A folder beside the test binary, one for each build.
+/// A folder beside the test binary, never the same twice: the loader gives back what it has loaded from a
+/// path before, whatever lies there now.
 fn build_folder(name: &str) -> PathBuf {
+    static BUILDS: AtomicUsize = AtomicUsize::new(0);
     let binary = env::current_exe().expect("the path of the test binary");
     let folder = binary.parent().expect("a folder holds the binary");
-    folder.join(format!("simt-{name}-{}", std::process::id()))
+    let build = BUILDS.fetch_add(1, Ordering::Relaxed);
+    folder.join(format!("simt-{name}-{}-{build}", std::process::id()))
 }
 
 fn build(name: &str, build: &Build) -> Result<Emulator, String> {
@@ -50,7 +66,7 @@ fn emulator() -> &'static Emulator {
     static BUILT: OnceLock<Emulator> = OnceLock::new();
     BUILT.get_or_init(|| {
         let sanitizer = env::var("INFUSER_SIMT_SANITIZER").ok().map(|name| &*name.leak());
-        build("plain", &Build { sanitizer, planted: None }).unwrap()
+        build("plain", &Build { sanitizer, ..Build::default() }).unwrap()
     })
 }
 

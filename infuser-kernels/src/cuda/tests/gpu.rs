@@ -22,11 +22,29 @@ fn gpu() -> Option<Driver> {
 #[test]
 fn kernels_on_a_gpu_equal_the_cpu_ops() {
     let Some(driver) = gpu() else { return };
+    advantage::check(&driver);
+    bias::check_forward(&driver);
+    bias::check_backward(&driver);
+    elementwise::check_add(&driver);
+    elementwise::check_cast(&driver);
+    elementwise::check_fill(&driver);
+    embedding::check(&driver);
+    influence::check(&driver);
+    influence::check_scales(&driver);
+    optimizer::check_norm(&driver);
+    optimizer::check_steps(&driver);
+    attention::check_forward(&driver);
+    attention::check_backward(&driver);
+    head::check(&driver);
+    matmul::check(&driver);
+    paged::check(&driver);
     rmsnorm::check_forward(&driver);
     rmsnorm::check_add_forward(&driver);
     rmsnorm::check_backward(&driver);
     rmsnorm::check_backward_weight(&driver);
     rope::check(&driver, Direction::Forward);
     rope::check(&driver, Direction::Backward);
+    sample::check(&driver);
+    sample::check_penalty(&driver);
     swiglu::check(&driver);
 }

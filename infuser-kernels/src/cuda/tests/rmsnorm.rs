@@ -3,9 +3,12 @@
 use super::*;
 use crate::{
     Error, Write,
-    cuda::rmsnorm::{self as cuda, Outputs, Shape},
+    cuda::{
+        Kernel,
+        rmsnorm::{self as cuda, Outputs, Shape},
+    },
     ops::rmsnorm as cpu,
-    testing::{assert_close, buffer, poison, widen},
+    testing::{buffer, poison},
 };
 
 const EPSILON: f32 = 1e-6;
@@ -67,8 +70,8 @@ pub(super) fn check_forward(driver: &Driver) {
         let case = Case::new(shape);
         let (y, rstd) = cuda_forward(driver, &case);
         let (y_want, rstd_want) = cpu_forward(&case, &case.x.1);
-        assert_close("y", &y, &widen(&y_want), BF16);
-        assert_close("rstd", &rstd, &widen(&rstd_want), Tolerance::F32_SUM);
+        tolerance::check(Kernel::RmsNormForward, "y", &y, &y_want);
+        tolerance::check(Kernel::RmsNormForward, "rstd", &rstd, &rstd_want);
     }
 }
 
@@ -86,10 +89,11 @@ pub(super) fn check_add_forward(driver: &Driver) {
         cuda::add_forward(driver, case.shape, inputs, w.slice(), EPSILON, outputs).unwrap();
         let added = case.x.1.iter().zip(&case.residual.1).map(|(x, r)| bf16::from_f32(x + r));
         let added: Vec<bf16> = added.collect();
-        assert_eq!(sum.download().unwrap(), added);
+        let sum = wide(&sum.download().unwrap());
+        tolerance::check(Kernel::RmsNormForwardAdd, "sum", &sum, &wide(&added));
         let (y_want, rstd_want) = cpu_forward(&case, &wide(&added));
-        assert_close("y", &wide(&y.download().unwrap()), &widen(&y_want), BF16);
-        assert_close("rstd", &rstd.download().unwrap(), &widen(&rstd_want), Tolerance::F32_SUM);
+        tolerance::check(Kernel::RmsNormForward, "y", &wide(&y.download().unwrap()), &y_want);
+        tolerance::check(Kernel::RmsNormForward, "rstd", &rstd.download().unwrap(), &rstd_want);
     }
 }
 
@@ -102,13 +106,6 @@ fn cpu_backward(case: &Case, rstd: &[f32]) -> Vec<f32> {
     let (dx_view, write) = (dx.view_mut(), Write::Overwrite);
     cpu::backward(dy.view(), x.view(), w.view(), r.view(), dx_view, write).unwrap();
     dx.to_f32().unwrap()
-}
-
-/// What a row of a gradient is made of: `r³ x mean(…)` cancels against `r dy w`, and the sum behind
-/// the mean rounds as its largest terms do. Zero rows have r = 1000 and so have their gradients.
-fn gradient_tolerance(want: &[f32]) -> Tolerance {
-    let largest = want.iter().fold(0.0f32, |most, g| most.max(g.abs()));
-    Tolerance { absolute: 1e-6 * f64::from(largest.max(1.0)), ..BF16 }
 }
 
 pub(super) fn check_backward(driver: &Driver) {
@@ -125,12 +122,10 @@ pub(super) fn check_backward(driver: &Driver) {
             cuda::backward(driver, case.shape, inputs, r.slice(), dx_slice, write).unwrap();
             wide(&dx.download().unwrap())
         };
-        let tolerance = gradient_tolerance(&want);
         let once = run(Write::Overwrite);
-        assert_close("dx", &once, &widen(&want), tolerance);
-        let twice: Vec<f64> = once.iter().zip(&want).map(|(a, b)| f64::from(a + b)).collect();
-        let doubled = Tolerance { absolute: 2.0 * tolerance.absolute, ..BF16 };
-        assert_close("2 dx", &run(Write::Add), &twice, doubled);
+        tolerance::check(Kernel::RmsNormBackward, "dx", &once, &want);
+        let twice: Vec<f32> = once.iter().zip(&want).map(|(a, b)| a + b).collect();
+        tolerance::check_scaled(Kernel::RmsNormBackward, "dx", &run(Write::Add), &twice, 2.0);
     }
 }
 
@@ -147,10 +142,8 @@ pub(super) fn check_backward_weight(driver: &Driver) {
         let (r, mut dw) = (up(driver, &rstd), up(driver, &vec![1.0f32; case.shape.width]));
         let inputs = [dy.slice(), x.slice()];
         cuda::backward_weight(driver, case.shape, inputs, r.slice(), dw.slice_mut()).unwrap();
-        // Terms reach 20 · 20 · 4, and a sum of hundreds of both signs is as wrong as its terms.
-        let tolerance = Tolerance { absolute: 2e-4, relative: 2e-5 };
-        let want = widen(&want.to_f32().unwrap());
-        assert_close("dw", &dw.download().unwrap(), &want, tolerance);
+        let (got, want) = (dw.download().unwrap(), want.to_f32().unwrap());
+        tolerance::check(Kernel::RmsNormBackwardWeight, "dw", &got, &want);
     }
 }
 
@@ -190,11 +183,8 @@ fn extreme_values_give_what_the_cpu_op_gives() {
     case.x.1 = wide(&case.x.0);
     let (y, rstd) = cuda_forward(&driver(Order::Forward), &case);
     let (y_want, rstd_want) = cpu_forward(&case, &case.x.1);
-    assert_close("y", &y, &widen(&y_want), BF16);
-    // 1e-18 is below the absolute bound: compare as shares.
-    for (got, want) in rstd.iter().zip(rstd_want) {
-        assert!((got - want).abs() <= 1e-6 * want, "{got} {want}");
-    }
+    tolerance::check(Kernel::RmsNormForward, "y", &y, &y_want);
+    tolerance::check(Kernel::RmsNormForward, "rstd", &rstd, &rstd_want);
     assert_eq!(y[..16], [0.0; 16]);
 }
 

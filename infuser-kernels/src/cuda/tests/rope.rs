@@ -3,9 +3,12 @@
 use super::*;
 use crate::{
     Device, Error,
-    cuda::rope::{self as cuda, Positions, Tables},
+    cuda::{
+        Kernel,
+        rope::{self as cuda, Positions, Tables},
+    },
     ops::rope::{self as cpu, Direction},
-    testing::{assert_close, buffer, widen},
+    testing::buffer,
 };
 
 /// Tokens, heads, width: one pair, odd counts, more pairs than a block has threads.
@@ -30,8 +33,8 @@ pub(super) fn check(driver: &Driver, direction: Direction) {
         let positions = Positions::upload(driver, &positions, ROWS).unwrap();
         let mut x = up(driver, &values);
         cuda::apply(driver, x.slice_mut(), [heads, width], &positions, &tables, direction).unwrap();
-        let want = widen(&want.to_f32().unwrap());
-        assert_close("x", &wide(&x.download().unwrap()), &want, BF16);
+        let got = wide(&x.download().unwrap());
+        tolerance::check(Kernel::Rope, "x", &got, &want.to_f32().unwrap());
     }
 }
 

@@ -9,26 +9,26 @@ use crate::simd::simd;
 const TASK: usize = 16 * 1024;
 
 /// What a step multiplies with: computed in f64, rounded once.
-pub(super) struct Factors {
-    gradient_scale: f32,
+pub(crate) struct Factors {
+    pub(crate) gradient_scale: f32,
     /// `1 − η λ`.
-    keep: f32,
+    pub(crate) keep: f32,
     /// `1 − β₁`.
-    lerp: f32,
+    pub(crate) lerp: f32,
     /// `1 −` the rounded `1 − β₁`.
-    unlerp: f32,
-    beta2: f32,
+    pub(crate) unlerp: f32,
+    pub(crate) beta2: f32,
     /// `1 − β₂`.
-    square: f32,
+    pub(crate) square: f32,
     /// `√(1 − β₂ᵗ)`.
-    correction: f32,
-    epsilon: f32,
+    pub(crate) correction: f32,
+    pub(crate) epsilon: f32,
     /// `−η / (1 − β₁ᵗ)`.
-    step_size: f32,
+    pub(crate) step_size: f32,
 }
 
 impl Factors {
-    pub(super) fn new(hyper: &AdamW, step: u64, gradient_scale: f32) -> Self {
+    pub(crate) fn new(hyper: &AdamW, step: u64, gradient_scale: f32) -> Self {
         let correction = |beta: f64| 1.0 - beta.powf(step as f64);
         let lerp = (1.0 - hyper.beta1) as f32;
         Self {

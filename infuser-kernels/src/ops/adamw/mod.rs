@@ -12,7 +12,7 @@
 //! when it works tensor by tensor. So `1 − η λ` is exactly 1 (no decay at all) once `η λ < 3e-8`,
 //! and a weight does not move by less than half a unit in its last place, about `6e-8 |w|`.
 
-mod cpu;
+pub(crate) mod cpu;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
 #[cfg(test)]
@@ -77,10 +77,7 @@ pub fn step(
     check::shape(OP, "weight", weight.dims(), dims.axes())?;
     check::shape(OP, "exp_avg", exp_avg.dims(), dims.axes())?;
     check::shape(OP, "exp_avg_sq", exp_avg_sq.dims(), dims.axes())?;
-    if step == 0 {
-        return Err(Error::argument(OP, "step is 0, expected the count of this step, from 1"));
-    }
-    check_hyper(OP, hyper)?;
+    check_hyper(OP, hyper, step)?;
     match gradient.device() {
         Device::Cpu => {
             let gradient = gradient.f32(OP, "gradient")?;
@@ -94,7 +91,11 @@ pub fn step(
     Ok(())
 }
 
-fn check_hyper(op: &'static str, hyper: &AdamW) -> Result<()> {
+/// The settings are ones that torch would take, and steps count from 1.
+pub(crate) fn check_hyper(op: &'static str, hyper: &AdamW, step: u64) -> Result<()> {
+    if step == 0 {
+        return Err(Error::argument(op, "step is 0, expected the count of this step, from 1"));
+    }
     for (name, beta) in [("beta1", hyper.beta1), ("beta2", hyper.beta2)] {
         if !(0.0..1.0).contains(&beta) {
             return Err(Error::argument(

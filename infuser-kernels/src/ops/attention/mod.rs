@@ -28,6 +28,7 @@ mod tests;
 
 pub(in crate::ops) use cpu::{KEY_TILE, tiles};
 pub use segment::Segment;
+pub(crate) use segment::{check_segments, check_window};
 
 use crate::{Device, View, ViewMut, check, error::Result};
 
@@ -113,7 +114,8 @@ pub fn forward(
     let sizes = Sizes::check(OP, q, k, v)?;
     check::shape(OP, "out", out.dims(), q.dims().axes())?;
     check::shape(OP, "lse", lse.dims(), &[sizes.rows, sizes.heads])?;
-    segment::check(OP, attention, segments, &sizes)?;
+    check_window(OP, attention)?;
+    check_segments(OP, segments, [sizes.rows, sizes.kv_rows])?;
     match q.device() {
         Device::Cpu => {
             let qkv = [q.f32(OP, "q")?, k.f32(OP, "k")?, v.f32(OP, "v")?];
@@ -150,7 +152,8 @@ pub fn backward(
     check::shape(OP, "dq", dq.dims(), q.dims().axes())?;
     check::shape(OP, "dk", dk.dims(), k.dims().axes())?;
     check::shape(OP, "dv", dv.dims(), v.dims().axes())?;
-    segment::check(OP, attention, segments, &sizes)?;
+    check_window(OP, attention)?;
+    check_segments(OP, segments, [sizes.rows, sizes.kv_rows])?;
     match q.device() {
         Device::Cpu => {
             let saved = cpu::Saved {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Attention, Sizes};
+use super::Attention;
 use crate::error::{Error, Result};
 
 /// Consecutive queries of one sequence and the key rows they may see.
@@ -44,7 +44,7 @@ impl Segment {
     }
 
     /// The position of query `i` of this segment.
-    pub(super) fn position(&self, i: usize) -> usize {
+    pub(crate) fn position(&self, i: usize) -> usize {
         self.prefix.len() + self.kv.len() - self.q.len() + i
     }
 }
@@ -67,29 +67,31 @@ impl Stretch {
     }
 }
 
-/// Checks that every range is inside its tensor and that queries are listed in order.
-pub(super) fn check(
-    op: &'static str,
-    attention: &Attention,
-    segments: &[Segment],
-    sizes: &Sizes,
-) -> Result<()> {
+/// Checks that a window sees something.
+pub(crate) fn check_window(op: &'static str, attention: &Attention) -> Result<()> {
     if attention.window == Some(0) {
         return Err(Error::argument(op, "a sliding window of 0 sees nothing; use at least 1"));
     }
+    Ok(())
+}
+
+/// Checks that every range is inside its tensor, of `rows` queries or `kv_rows` keys, and that queries
+/// are listed in order.
+pub(crate) fn check_segments(
+    op: &'static str,
+    segments: &[Segment],
+    [rows, kv_rows]: [usize; 2],
+) -> Result<()> {
     let mut next_row = 0;
     for (i, segment) in segments.iter().enumerate() {
         let Segment { q, kv, prefix } = segment;
         let fail = |what: String| Err(Error::argument(op, format!("segment {i}: {what}")));
-        if q.start > q.end || q.start < next_row || q.end > sizes.rows {
-            return fail(format!(
-                "queries {q:?} are not after row {next_row} and within {}",
-                sizes.rows
-            ));
+        if q.start > q.end || q.start < next_row || q.end > rows {
+            return fail(format!("queries {q:?} are not after row {next_row} and within {rows}",));
         }
         for (name, range) in [("keys", kv), ("prefix", prefix)] {
-            if range.start > range.end || range.end > sizes.kv_rows {
-                return fail(format!("{name} {range:?} are not within {} rows", sizes.kv_rows));
+            if range.start > range.end || range.end > kv_rows {
+                return fail(format!("{name} {range:?} are not within {kv_rows} rows"));
             }
         }
         if kv.len() < q.len() {

@@ -14,9 +14,9 @@ const LANES: usize = 16;
 /// `v̂ = keep · v + square · g²`.
 #[derive(Clone, Copy)]
 pub(crate) struct Factors {
-    keep: f64,
-    square: f64,
-    epsilon: f64,
+    pub(crate) keep: f64,
+    pub(crate) square: f64,
+    pub(crate) epsilon: f64,
 }
 
 impl Factors {

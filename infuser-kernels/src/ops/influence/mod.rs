@@ -93,7 +93,7 @@ pub fn sums(
 }
 
 /// The settings are in range, and steps were taken only if there is a state.
-pub(super) fn check_preconditioner(
+pub(crate) fn check_preconditioner(
     op: &'static str,
     preconditioner: &Preconditioner,
     has_state: bool,

@@ -12,6 +12,7 @@ mod tests;
 use std::ops::Range;
 
 pub use super::attention::Attention;
+use super::attention::check_window;
 use crate::{
     Buffer, Device, View, ViewMut, check,
     error::{Error, Result},
@@ -47,7 +48,7 @@ pub struct Segment {
 
 impl Segment {
     /// The position of the first query.
-    fn start(&self) -> usize {
+    pub(crate) fn start(&self) -> usize {
         self.len - self.q.len()
     }
 }
@@ -111,30 +112,37 @@ impl Blocks {
         }
     }
 
-    /// Checks that the segments fit the tensors and the blocks.
     fn check(&self, op: &'static str, segments: &[Segment], rows: usize) -> Result<()> {
-        let mut next_row = 0;
-        for (i, Segment { q, len, blocks }) in segments.iter().enumerate() {
-            let fail = |what: String| Err(Error::argument(op, format!("segment {i}: {what}")));
-            if q.start > q.end || q.start < next_row || q.end > rows {
-                return fail(format!(
-                    "queries {q:?} are not after row {next_row} and within {rows}"
-                ));
-            }
-            if *len < q.len() {
-                return fail(format!("{} queries but only {len} positions", q.len()));
-            }
-            if blocks.len() * self.tokens < *len {
-                let (count, tokens) = (blocks.len(), self.tokens);
-                return fail(format!("{len} positions in {count} blocks of {tokens} tokens"));
-            }
-            if let Some(block) = blocks.iter().find(|block| **block as usize >= self.count) {
-                return fail(format!("block {block} of {}", self.count));
-            }
-            next_row = q.end;
-        }
-        Ok(())
+        check_segments(op, segments, rows, [self.count, self.tokens])
     }
+}
+
+/// Checks that the segments fit `rows` rows and `count` blocks of `tokens` tokens.
+pub(crate) fn check_segments(
+    op: &'static str,
+    segments: &[Segment],
+    rows: usize,
+    [count, tokens]: [usize; 2],
+) -> Result<()> {
+    let mut next_row = 0;
+    for (i, Segment { q, len, blocks }) in segments.iter().enumerate() {
+        let fail = |what: String| Err(Error::argument(op, format!("segment {i}: {what}")));
+        if q.start > q.end || q.start < next_row || q.end > rows {
+            return fail(format!("queries {q:?} are not after row {next_row} and within {rows}"));
+        }
+        if *len < q.len() {
+            return fail(format!("{} queries but only {len} positions", q.len()));
+        }
+        if blocks.len() * tokens < *len {
+            let held = blocks.len();
+            return fail(format!("{len} positions in {held} blocks of {tokens} tokens"));
+        }
+        if let Some(block) = blocks.iter().find(|block| **block as usize >= count) {
+            return fail(format!("block {block} of {count}"));
+        }
+        next_row = q.end;
+    }
+    Ok(())
 }
 
 /// Stores the keys and values of the segments' queries at their positions.
@@ -182,9 +190,7 @@ pub fn attention(
         let problem = format!("{heads} query heads cannot share {} key heads evenly", blocks.heads);
         return Err(Error::argument(OP, problem));
     }
-    if attention.window == Some(0) {
-        return Err(Error::argument(OP, "a sliding window of 0 sees nothing; use at least 1"));
-    }
+    check_window(OP, attention)?;
     blocks.check(OP, segments, rows)?;
     match q.device() {
         Device::Cpu => {

@@ -112,26 +112,30 @@ impl Sampling {
 pub fn draw(logits: View<'_>, draws: &[Draw<'_>]) -> Result<Vec<Drawn>> {
     const OP: &str = "sample::draw";
     let [rows, vocab] = check::matrix(OP, "logits", logits.dims())?;
-    for draw in draws {
-        let fail = |problem: String| Err(Error::argument(OP, problem));
-        if let Some(problem) = draw.sampling.problem() {
-            return fail(problem);
-        }
-        if draw.row >= rows || vocab == 0 {
-            return fail(format!("row {} of logits {}", draw.row, logits.dims()));
-        }
-        if !(0.0..1.0).contains(&draw.uniform) {
-            return fail(format!("the uniform number {} is not in 0 to 1", draw.uniform));
-        }
-        let Some((penalty, seen)) = draw.penalty else { continue };
-        if !(penalty > 0.0 && penalty.is_finite()) {
-            return fail(format!("the repetition penalty {penalty} is not positive"));
-        }
-        if let Some(token) = seen.iter().find(|token| **token as usize >= vocab) {
-            return fail(format!("token {token} is outside the vocabulary of {vocab}"));
-        }
-    }
+    draws.iter().try_for_each(|draw| check(OP, draw, [rows, vocab]))?;
     match logits.device() {
         Device::Cpu => Ok(cpu::draw(logits.f32(OP, "logits")?, vocab, draws)),
     }
+}
+
+/// A draw is one from logits of this shape.
+pub(crate) fn check(op: &'static str, draw: &Draw<'_>, [rows, vocab]: [usize; 2]) -> Result<()> {
+    let fail = |problem: String| Err(Error::argument(op, problem));
+    if let Some(problem) = draw.sampling.problem() {
+        return fail(problem);
+    }
+    if draw.row >= rows || vocab == 0 {
+        return fail(format!("row {} of logits [{rows}, {vocab}]", draw.row));
+    }
+    if !(0.0..1.0).contains(&draw.uniform) {
+        return fail(format!("the uniform number {} is not in 0 to 1", draw.uniform));
+    }
+    let Some((penalty, seen)) = draw.penalty else { return Ok(()) };
+    if !(penalty > 0.0 && penalty.is_finite()) {
+        return fail(format!("the repetition penalty {penalty} is not positive"));
+    }
+    if let Some(token) = seen.iter().find(|token| **token as usize >= vocab) {
+        return fail(format!("token {token} is outside the vocabulary of {vocab}"));
+    }
+    Ok(())
 }

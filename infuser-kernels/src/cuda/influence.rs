@@ -1,0 +1,124 @@
+//! The launch of `influence.cu`. Formulas are those of [`crate::ops::influence`].
+
+use super::{
+    Driver, Kernel, Memory, Slice, columns,
+    launch::{Launch, size},
+    memory::{check_aligned, check_len},
+};
+use crate::{
+    error::Result,
+    ops::influence::{Preconditioner, Sums, check_preconditioner, cpu::Factors},
+};
+
+const BLOCK: u32 = 256;
+/// Elements a block owns: `TILE` of the source.
+const TILE: usize = 4096;
+/// Blocks from which on questions need not be shared out as well. What one question gets from a tile
+/// does not depend on it.
+const BLOCKS: usize = 1024;
+/// Sums a question, in the order of the fields of [`Sums`].
+const KINDS: usize = 4;
+
+/// What gradients are compared with, as [`crate::ops::question_sums::Against`].
+#[derive(Debug, Clone, Copy)]
+pub struct Against<'a> {
+    /// The reference gradient `m`.
+    pub target: Slice<'a, f32>,
+    /// The optimizer's mean square `v`; `None` before its first step.
+    pub exp_avg_sq: Option<Slice<'a, f32>>,
+    /// The rest of the optimizer's state.
+    pub preconditioner: Preconditioner,
+}
+
+/// Sums of questions on the device.
+#[derive(Debug)]
+pub struct QuestionSums {
+    memory: Memory<f64>,
+    questions: usize,
+}
+
+impl QuestionSums {
+    /// Zeros for `questions` questions.
+    ///
+    /// # Errors
+    /// As [`Memory::upload`].
+    pub fn zeros(driver: &Driver, questions: usize) -> Result<Self> {
+        let memory = Memory::upload(driver, &vec![0.0; questions * KINDS])?;
+        Ok(Self { memory, questions })
+    }
+
+    /// Adds the sums of the gradients of all questions by one tensor, or by a tile of it, of which
+    /// `against` holds the same elements: in f64 as on the CPU, but for `Γ`, which is an f32 before it
+    /// is multiplied. Partial sums are allocated here.
+    ///
+    /// # Shapes
+    /// `gradients`: `[Q, n]`; `against`: `[n]`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] naming the tensor that does not fit; [`crate::Error::Argument`] for one
+    /// that is not aligned to 16 bytes or a preconditioner out of range; [`crate::Error::Memory`]
+    /// without room for the partial sums; [`crate::Error::Launch`] if the driver refuses.
+    pub fn add(
+        &mut self,
+        driver: &Driver,
+        gradients: Slice<'_, f32>,
+        against: &Against<'_>,
+    ) -> Result<()> {
+        const OP: &str = "cuda::influence::add";
+        let Against { target, exp_avg_sq, preconditioner } = *against;
+        let (questions, len) = (self.questions, target.len);
+        check_len(OP, "gradients", gradients.len, &[questions, len])?;
+        check_aligned(OP, "gradients", gradients.address)?;
+        check_aligned(OP, "target", target.address)?;
+        if let Some(exp_avg_sq) = exp_avg_sq {
+            check_len(OP, "exp_avg_sq", exp_avg_sq.len, &[len])?;
+            check_aligned(OP, "exp_avg_sq", exp_avg_sq.address)?;
+        }
+        check_preconditioner(OP, &preconditioner, exp_avg_sq.is_some())?;
+        let tiles = len.div_ceil(TILE);
+        if tiles == 0 || questions == 0 {
+            return Ok(());
+        }
+        let per_block = questions.div_ceil(BLOCKS.div_ceil(tiles).min(questions));
+        let width = size(OP, "questions", questions * KINDS)?;
+        let mut partial = Memory::<f64>::unset(driver, tiles * questions * KINDS)?;
+        let f = Factors::new(&preconditioner);
+        let arguments = [
+            gradients.into(),
+            // Not read before the first step.
+            exp_avg_sq.unwrap_or(target).into(),
+            target.into(),
+            partial.slice_mut().into(),
+            size(OP, "questions", questions)?.into(),
+            size(OP, "elements", len)?.into(),
+            size(OP, "questions", per_block)?.into(),
+            u32::from(exp_avg_sq.is_some()).into(),
+            (f.keep.sqrt() as f32).into(),
+            (f.square.sqrt() as f32).into(),
+            (f.epsilon as f32).into(),
+        ];
+        let grid = [tiles, questions.div_ceil(per_block)];
+        let kernel = Kernel::InfluenceSums;
+        let launch = Launch { kernel, grid, block: BLOCK, arguments: &arguments };
+        // SAFETY: the lengths above are those of the header's `Tensors`; partial has four values for
+        // each of the grid's tiles and each question, and was made here, so nothing overlaps it.
+        unsafe { driver.launch(&launch) }?;
+        let sizes = [size(OP, "tiles", tiles)?, width];
+        columns::add_f64(driver, partial.slice(), self.memory.slice_mut(), sizes)
+    }
+
+    /// The sums so far, one a question.
+    ///
+    /// # Errors
+    /// As [`Memory::download`].
+    pub fn download(&self) -> Result<Vec<Sums>> {
+        let values = self.memory.download()?;
+        let sums = |&[dot, gradient_sq, gamma_dot, gamma_sq]: &[f64; KINDS]| Sums {
+            dot,
+            gradient_sq,
+            gamma_dot,
+            gamma_sq,
+        };
+        Ok(values.as_chunks().0.iter().map(sums).collect())
+    }
+}
