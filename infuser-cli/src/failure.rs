@@ -52,7 +52,14 @@ impl Failure {
     /// Results could not be written to `place`.
     pub(crate) fn output(place: impl fmt::Display, cause: io::Error) -> Self {
         let closed = cause.kind() == io::ErrorKind::BrokenPipe;
-        let mut failure = Self::failed(format!("cannot write {place}"), cause);
+        let hint = match cause.kind() {
+            io::ErrorKind::StorageFull => "; make room on its disk",
+            io::ErrorKind::QuotaExceeded => "; your share of its disk is used up",
+            io::ErrorKind::FileTooLarge => "; a limit on the size of files is set",
+            io::ErrorKind::ReadOnlyFilesystem => "; its disk can only be read",
+            _ => "",
+        };
+        let mut failure = Self::failed(format!("cannot write {place}{hint}"), cause);
         if closed {
             failure.kind = Kind::ClosedPipe;
         }
@@ -65,7 +72,8 @@ impl Failure {
             Kind::BadInput | Kind::ClosedPipe => self,
             Kind::Failed | Kind::Interrupted => {
                 let Self { kind, error } = self;
-                let error = anyhow::anyhow!("{error:#}\ngo on with: {command}");
+                let text = told(&error).join(": ");
+                let error = anyhow::anyhow!("{text}\ngo on with: {command}");
                 Self { kind, error }
             }
         }
@@ -77,10 +85,7 @@ impl Failure {
             return;
         }
         let label = if self.kind == Kind::Interrupted { "stopped" } else { "error" };
-        eprintln!("{label}: {}", self.error);
-        for cause in self.error.chain().skip(1) {
-            eprintln!("  caused by: {cause}");
-        }
+        eprintln!("{label}: {}", told(&self.error).join("\n  caused by: "));
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -93,14 +98,28 @@ impl Failure {
     }
 }
 
+/// What failed and its causes, without those that another has told already.
+fn told(error: &anyhow::Error) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !parts.iter().any(|part| part.contains(&cause)) {
+            parts.push(cause);
+        }
+    }
+    parts
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.error)
+        f.write_str(&told(&self.error).join(": "))
     }
 }
 
 impl From<infuser_model::Error> for Failure {
     fn from(error: infuser_model::Error) -> Self {
+        if let infuser_model::Error::Io { action: "write" | "create", path, source } = error {
+            return Self::output(path.display(), source);
+        }
         let kind = if error.is_bad_input() { Kind::BadInput } else { Kind::Failed };
         Self { kind, error: error.into() }
     }
@@ -131,5 +150,25 @@ impl From<infuser_rl::Error> for Failure {
             Guard(_) | Store(_) => Self::stopped(error),
             other => Self::bad_input(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once_and_a_full_disk_says_what_to_do() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let path = std::path::PathBuf::from("run/state");
+        let model = infuser_model::Error::Io { action: "write", path, source: full() };
+        let expected = "cannot write run/state; make room on its disk: no storage space";
+        assert_eq!(Failure::output("run/state", full()).to_string(), expected);
+        assert_eq!(Failure::from(model).to_string(), expected);
+        let resumed = Failure::output("run/state", full()).with_resume("infuser train --resume");
+        assert_eq!(resumed.to_string(), format!("{expected}\ngo on with: infuser train --resume"));
+        let path = std::path::PathBuf::from("model");
+        let read = infuser_model::Error::Io { action: "read", path, source: full() };
+        assert_eq!(Failure::from(read).to_string(), "cannot read model: no storage space");
     }
 }

@@ -1,5 +1,5 @@
 //! Settings in layers: defaults, a recipe and those it extends, a file, `--set`; and where each value
-//! comes from.
+//! comes from. The text `"none"` takes a setting away that need not be there.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -17,7 +17,12 @@ pub(crate) struct Layer {
     /// `recipe tiny`, `run.toml`, `--set`.
     pub(crate) origin: String,
     table: Table,
+    /// The key of a `--set`, whose tables are laid over key by key whatever they are.
+    key: Vec<String>,
 }
+
+/// The text that takes a setting away.
+const NONE: &str = "none";
 
 /// Settings as they are used, with the origin of each.
 #[derive(Debug, Clone)]
@@ -38,11 +43,9 @@ impl Layer {
             let recipe = recipes::named(all, &name)?;
             let mut table = parsed(recipe.text, &format!("recipe {name}"))?;
             table.remove("summary");
-            next = match table.remove("extends") {
-                Some(Value::String(parent)) => Some(parent),
-                _ => None,
-            };
-            layers.push(Self { origin: format!("recipe {name}"), table });
+            let origin = format!("recipe {name}");
+            next = parent(&mut table, &origin)?;
+            layers.push(Self { origin, table, key: Vec::new() });
         }
         layers.reverse();
         Ok(layers)
@@ -55,16 +58,11 @@ impl Layer {
         let origin = path.display().to_string();
         let mut table = parsed(&text, &origin)?;
         table.remove("summary");
-        let mut layers = match table.remove("extends") {
-            Some(Value::String(parent)) => Self::recipe(all, &parent)?,
-            Some(other) => {
-                return Err(Failure::bad_input(format!(
-                    "{origin}: `extends` is {other}, expected a name"
-                )));
-            }
+        let mut layers = match parent(&mut table, &origin)? {
+            Some(parent) => Self::recipe(all, &parent)?,
             None => Vec::new(),
         };
-        layers.push(Self { origin, table });
+        layers.push(Self { origin, table, key: Vec::new() });
         Ok(layers)
     }
 
@@ -86,7 +84,29 @@ impl Layer {
             value = Value::Table(Table::from_iter([((*part).to_string(), value)]));
         }
         let table = Table::from_iter([(parts[0].to_string(), value)]);
-        Ok(Self { origin: "--set".into(), table })
+        let key = parts.iter().map(ToString::to_string).collect();
+        Ok(Self { origin: "--set".into(), table, key })
+    }
+
+    /// Whether a table of this layer is laid over another key by key, not in its place.
+    fn merges(&self, path: &str, below: &Table, sections: &[&str]) -> bool {
+        let depth = path.split('.').count();
+        let named = depth < self.key.len() && self.key[..depth].join(".") == path;
+        // The one entry of a table may be which variant it is; another takes its place.
+        sections.contains(&path)
+            || named && (below.len() != 1 || below.contains_key(&self.key[depth]))
+    }
+}
+
+/// The recipe that a table says it extends.
+fn parent(table: &mut Table, origin: &str) -> Result<Option<String>, Failure> {
+    match table.remove("extends") {
+        Some(Value::String(parent)) => Ok(Some(parent)),
+        Some(other) => {
+            let problem = format!("{origin}: `extends` is {other}, expected a name");
+            Err(Failure::bad_input(problem))
+        }
+        None => Ok(None),
     }
 }
 
@@ -106,22 +126,77 @@ pub(crate) fn resolve<T: Default + Serialize + DeserializeOwned>(
 ) -> Result<Resolved<T>, Failure> {
     let defaults = Table::try_from(T::default())
         .map_err(|error| Failure::bad_input(format!("defaults: {error}")))?;
+    let mut values = BTreeMap::new();
+    flatten("", &Value::Table(defaults.clone()), sections, &mut values);
+    // What the settings do not hold in the end was taken away.
+    values.values_mut().for_each(|value| *value = format!("{NONE:?}"));
     let mut merged = defaults;
     let mut origins = BTreeMap::new();
     note("", &Value::Table(merged.clone()), "default", sections, &mut origins);
     for layer in layers {
-        lay("", &mut merged, &layer.table, &layer.origin, sections, &mut origins);
+        lay("", &mut merged, &layer.table, layer, sections, &mut origins);
     }
-    let value: T =
-        serde_path_to_error::deserialize(Value::Table(merged.clone())).map_err(|error| {
-            let path = error.path().to_string();
-            Failure::bad_input(explained(&path, error.into_inner().message(), &origins))
-        })?;
-    let complete = Table::try_from(&value)
-        .map_err(|error| Failure::bad_input(format!("settings: {error}")))?;
-    let mut values = BTreeMap::new();
-    flatten("", &Value::Table(complete), sections, &mut values);
+    take_away::<T>(&mut merged);
+    let value: T = serde_path_to_error::deserialize(Value::Table(merged)).map_err(|error| {
+        let path = error.path().to_string();
+        Failure::bad_input(explained(&path, error.into_inner().message(), &origins))
+    })?;
+    flatten("", &Value::Table(complete(&value)?), sections, &mut values);
     Ok(Resolved { value, values, origins })
+}
+
+fn complete<T: Serialize>(value: &T) -> Result<Table, Failure> {
+    Table::try_from(value).map_err(|error| Failure::bad_input(format!("settings: {error}")))
+}
+
+/// Removes every setting that is `"none"` and need not be there. Where the text means something else it stays.
+fn take_away<T: Serialize + DeserializeOwned>(merged: &mut Table) {
+    let mut paths = Vec::new();
+    nones(&mut Vec::new(), merged, &mut paths);
+    while !paths.is_empty() {
+        let mut without = merged.clone();
+        paths.iter().for_each(|path| drop(removed(&mut without, path)));
+        let count = paths.len();
+        match serde_path_to_error::deserialize::<_, T>(Value::Table(without.clone())) {
+            // What comes back by itself is a setting that always has a value.
+            Ok(value) => paths.retain(|path| {
+                complete(&value).is_ok_and(|mut complete| removed(&mut complete, path).is_none())
+            }),
+            Err(error) => {
+                let (at, missing) = (error.path().to_string(), error.inner().message());
+                paths.retain(|path| {
+                    let (key, table) = path.split_last().expect("a path has a key");
+                    table.join(".") != at || !missing.contains(&format!("`{key}`"))
+                });
+            }
+        }
+        if paths.len() == count {
+            *merged = without;
+            return;
+        }
+    }
+}
+
+/// Paths of the settings that are `"none"`.
+fn nones(path: &mut Vec<String>, table: &Table, found: &mut Vec<Vec<String>>) {
+    for (key, value) in table {
+        path.push(key.clone());
+        match value {
+            Value::Table(table) => nones(path, table, found),
+            Value::String(text) if text == NONE => found.push(path.clone()),
+            _ => {}
+        }
+        path.pop();
+    }
+}
+
+/// Takes a value out of tables in tables.
+fn removed(table: &mut Table, path: &[String]) -> Option<Value> {
+    match path {
+        [key] => table.remove(key),
+        [key, rest @ ..] => removed(table.get_mut(key)?.as_table_mut()?, rest),
+        [] => None,
+    }
 }
 
 fn joined(path: &str, key: &str) -> String {
@@ -132,19 +207,24 @@ fn lay(
     path: &str,
     below: &mut Table,
     above: &Table,
-    origin: &str,
+    layer: &Layer,
     sections: &[&str],
     origins: &mut BTreeMap<String, String>,
 ) {
     for (key, value) in above {
         let full = joined(path, key);
         match (below.get_mut(key), value) {
-            (Some(Value::Table(inner)), Value::Table(new)) if sections.contains(&&full[..]) => {
-                lay(&full, inner, new, origin, sections, origins);
+            (Some(Value::Table(inner)), Value::Table(new))
+                if layer.merges(&full, inner, sections) =>
+            {
+                lay(&full, inner, new, layer, sections, origins);
+                if !sections.contains(&&full[..]) {
+                    origins.insert(full, layer.origin.clone());
+                }
             }
             _ => {
                 below.insert(key.clone(), value.clone());
-                note(&full, value, origin, sections, origins);
+                note(&full, value, &layer.origin, sections, origins);
             }
         }
     }
@@ -232,9 +312,28 @@ impl<T> Resolved<T> {
         lines.collect()
     }
 
+    /// Whether these settings differ from those that the run in `out` was begun with, whose text is `old`.
+    ///
+    /// # Errors
+    /// They do, and nobody forces them; what differs is listed.
+    pub(crate) fn differs(&self, old: &str, out: &Path, force: bool) -> Result<bool, Failure>
+    where
+        T: Default + Serialize + DeserializeOwned,
+    {
+        let changes = self.changes(old)?;
+        if changes.is_empty() || force {
+            return Ok(!changes.is_empty());
+        }
+        Err(Failure::bad_input(format!(
+            "{} was begun with other settings; --force goes on all the same:\n  {}",
+            out.display(),
+            changes.join("\n  ")
+        )))
+    }
+
     /// Where these settings differ from those of a text that [`text`](Self::text) made: keys with the old
     /// value and the new.
-    pub(crate) fn changes(&self, old: &str) -> Result<Vec<String>, Failure>
+    fn changes(&self, old: &str) -> Result<Vec<String>, Failure>
     where
         T: Default + Serialize + DeserializeOwned,
     {
@@ -282,19 +381,34 @@ mod tests {
         seed: u64,
         rate: f64,
         limit: Option<usize>,
+        #[serde(default)]
+        norm: Option<f64>,
         choice: Choice,
+        window: Window,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Window {
+        low: f64,
+        high: f64,
+        name: String,
     }
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     #[serde(rename_all = "snake_case", deny_unknown_fields)]
     enum Choice {
+        None,
         Open,
         Above { threshold: f64 },
+        Within { margin: f64 },
     }
 
     impl Default for Run {
         fn default() -> Self {
-            Self { seed: 1, rate: 0.5, limit: None, choice: Choice::Above { threshold: 2.0 } }
+            let window = Window { low: 0.0, high: 1.0, name: "unit".into() };
+            let choice = Choice::Above { threshold: 2.0 };
+            Self { seed: 1, rate: 0.5, limit: None, norm: Some(1.0), choice, window }
         }
     }
 
@@ -316,8 +430,6 @@ mod tests {
             text.lines()
                 .any(|line| line.starts_with("run.rate = 0.5 ") && line.ends_with("# default"))
         );
-        let again: Settings = text.parse::<Table>().unwrap().try_into().unwrap();
-        assert_eq!(again, plan.value, "the text is the plan");
         assert!(plan.changes(&text).unwrap().is_empty());
         let other = with(&["run.seed=4", "run.choice={ above = { threshold = 1.0 } }"]).unwrap();
         let changes = other.changes(&text).unwrap();
@@ -328,10 +440,51 @@ mod tests {
     }
 
     #[test]
+    fn none_takes_away_what_need_not_be_there() {
+        let plan = with(&["run.limit=3", "run.norm=none", "run.limit=none"]).unwrap();
+        assert_eq!((plan.value.run.limit, plan.value.run.norm), (None, None));
+        let text = plan.text();
+        let line = text.lines().find(|line| line.starts_with("run.norm")).unwrap();
+        assert!(line.starts_with("run.norm = \"none\" ") && line.ends_with("# --set"), "{line}");
+        assert!(!text.contains("run.limit"), "what is not there by default is not shown");
+        let file = Layer { origin: "plan".into(), table: text.parse().unwrap(), key: Vec::new() };
+        let again = resolve::<Settings>(&[file], &["run"]).unwrap();
+        assert_eq!(again.value, plan.value, "the text gives the same settings again");
+        assert!(again.changes(&text).unwrap().is_empty());
+        assert_eq!(with(&["run.limit=2"]).unwrap().changes(&text).unwrap().len(), 2);
+        // A variant and a text of that name, and what cannot be missing.
+        let sets = ["run.norm=none", "run.choice=none", "run.window.name=none"];
+        let plan = with(&sets).unwrap();
+        assert_eq!(plan.value.run.norm, None);
+        assert_eq!(
+            (plan.value.run.choice, &plan.value.run.window.name[..]),
+            (Choice::None, "none")
+        );
+        let error = with(&["run.seed=none"]).unwrap_err();
+        assert_eq!(error, "`run.seed` (--set): invalid type: string \"none\", expected u64");
+    }
+
+    #[test]
+    fn a_dotted_key_reaches_into_tables() {
+        let plan = with(&["run.window.high=4.0", "run.choice.above.threshold=3.0"]).unwrap();
+        let window = Window { low: 0.0, high: 4.0, name: "unit".into() };
+        assert_eq!(plan.value.run.window, window);
+        assert_eq!(plan.value.run.choice, Choice::Above { threshold: 3.0 });
+        let line =
+            |key: &str| plan.text().lines().find(|l| l.starts_with(key)).unwrap().to_string();
+        assert!(line("run.window").ends_with("# --set") && line("run.rate").ends_with("# default"));
+        // Another variant takes the place of the first, and a table the place of a table.
+        let plan = with(&["run.choice.within.margin=1.0"]).unwrap();
+        assert_eq!(plan.value.run.choice, Choice::Within { margin: 1.0 });
+        let error = with(&["run.window={ high = 4.0 }"]).unwrap_err();
+        assert!(error.starts_with("`run.window` (--set): missing field `low`"), "{error}");
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_what_was_meant() {
         for (set, message) in [
             ("run.sede=3", "`run.sede` (--set): there is no such key; did you mean `run.seed`?"),
-            ("run.r=1.0", "`run.r` (--set): there is no such key; did you mean `run.rate`?"),
+            ("run.rte=1.0", "`run.rte` (--set): there is no such key; did you mean `run.rate`?"),
             ("runs.seed=3", "`runs` (--set): there is no such key; did you mean `run`?"),
             ("run.seed=x", "`run.seed` (--set): invalid type: string \"x\", expected u64"),
             ("run.choice=opn", "`run.choice` (--set): unknown variant `opn`; did you mean `open`?"),

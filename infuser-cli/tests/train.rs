@@ -218,6 +218,79 @@ fn a_place_that_cannot_be_written_loses_nothing() {
     assert_eq!(fs::read(out.join("checkpoints/000002/solver.state")).unwrap(), before);
 }
 
+/// A child whose files cannot grow over some kilobytes: writing more fails, as on a disk that is full.
+#[cfg(target_os = "linux")]
+fn cramped(command: &Command, kilobytes: usize) -> std::process::Output {
+    let mut words = vec![command.get_program().to_owned()];
+    words.extend(command.get_args().map(ToOwned::to_owned));
+    let mut shell = Command::new("sh");
+    // The signal that comes with it is ignored, so that the write itself fails.
+    let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", 2 * kilobytes);
+    shell.args(["-c", &script, "sh"]).args(words);
+    shell.output().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_fills_up_stops_the_run_and_what_was_there_stays() {
+    let top = tempfile::tempdir().unwrap();
+    let whole = top.path().join("whole");
+    done(train(&whole, &[]));
+    // A checkpoint's state does not fit: the first one is not made, and half of it does not look like one.
+    let out = top.path().join("run");
+    let output = cramped(&train(&out, &[]), 2000);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot write") && said.contains("solver.state"), "{said}");
+    assert!(said.contains("go on with: infuser train --resume --out"), "{said}");
+    assert_eq!(said.matches("File too large").count(), 1, "told once: {said}");
+    assert!(!out.join("checkpoints/000002").exists());
+    // With room again it goes on from the stages that were done, to the same end.
+    let mut command = program();
+    command.args(["train", "--resume", "--out"]).arg(&out);
+    done(command);
+    assert!(outcome(&out) == outcome(&whole));
+    assert!(!partial_files(&out), "what was half written is gone");
+}
+
+#[cfg(unix)]
+fn interrupt(child: &Child) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_with_code_3_and_the_run_goes_on_later() {
+    let top = tempfile::tempdir().unwrap();
+    let (whole, out) = (top.path().join("whole"), top.path().join("run"));
+    done(train(&whole, &[]));
+    let mut codes = Vec::new();
+    // At several moments, from one in the first iteration on.
+    for stage in
+        ["iterations/0001/dev.jsonl", "iterations/0001/scores-0.jsonl", "iterations/0003/dev.jsonl"]
+    {
+        let mut command = program();
+        command.args(["train", "--resume", "--out"]).arg(&out);
+        let mut command = if out.join("plan.toml").exists() { command } else { train(&out, &[]) };
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() && !out.join(stage).exists() {
+            sleep(Duration::from_millis(1));
+        }
+        interrupt(&child);
+        let output = child.wait_with_output().unwrap();
+        let said = stderr(&output);
+        assert!(said.contains("Ctrl-C again stops at once"), "{said}");
+        assert!(said.contains("go on with: infuser train --resume --out"), "{said}");
+        codes.push(output.status.code());
+    }
+    assert_eq!(codes, [Some(3); 3]);
+    let mut command = program();
+    command.args(["train", "--resume", "--out"]).arg(&out);
+    done(command);
+    assert!(outcome(&out) == outcome(&whole));
+}
+
 #[test]
 fn a_dry_run_shows_the_plan_and_trains_nothing() {
     let top = tempfile::tempdir().unwrap();

@@ -88,6 +88,7 @@ pub struct Optimizer {
     /// Of AdamW, on every parameter.
     pub weight_decay: f64,
     /// Gradients of a larger norm are scaled down to it.
+    #[serde(default)]
     pub max_norm: Option<f64>,
 }
 

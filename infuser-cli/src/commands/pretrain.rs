@@ -1,7 +1,7 @@
 //! `infuser pretrain`.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
     sync::Arc,
@@ -49,6 +49,7 @@ pub(crate) fn run(args: &Pretrain) -> Result<(), Failure> {
     };
     let (folder, old) = if args.resume {
         let folder = Folder::open(&out)?;
+        folder.clear_partial()?;
         let old = folder.read("plan.toml")?;
         (folder, old)
     } else {
@@ -58,14 +59,7 @@ pub(crate) fn run(args: &Pretrain) -> Result<(), Failure> {
     };
     let plan = plan(args, args.resume.then(|| out.join("plan.toml")))?;
     if let Some(old) = &old {
-        let changes = plan.changes(old)?;
-        if !changes.is_empty() && !args.force {
-            return Err(Failure::bad_input(format!(
-                "{} was begun with other settings; --force goes on all the same:\n  {}",
-                out.display(),
-                changes.join("\n  ")
-            )));
-        }
+        plan.differs(old, &out, args.force)?;
     }
     let outcome = Training::open(plan.value.clone(), folder).and_then(|mut training| {
         training.folder.write("plan.toml", &plan.text())?;
@@ -101,6 +95,7 @@ struct Training {
     optimizer: Optimizer,
     lessons: Source,
     display: Arc<Display>,
+    log: File,
     /// Steps that were taken, skipped ones too.
     place: u64,
 }
@@ -128,15 +123,12 @@ impl Training {
         let count = crate::report::grouped(model.layout().elements());
         display.line(&format!("model         {count} parameters, from {}", named.display()));
         let place = place.unwrap_or(0);
-        Ok(Self { settings, folder, source, model, optimizer, lessons, display, place })
+        let log = log(&folder.path().join("metrics.jsonl"), place)?;
+        Ok(Self { settings, folder, source, model, optimizer, lessons, display, log, place })
     }
 
     fn run(&mut self) -> Result<(), Failure> {
-        let path = self.folder.path().join("metrics.jsonl");
         let mut place = self.place;
-        cut(&path, place)?;
-        let file = OpenOptions::new().append(true).open(&path);
-        let mut log = file.map_err(|cause| Failure::output(path.display(), cause))?;
         let mut supervised =
             Supervised::new(&self.model, self.settings.keep(), self.settings.batch_tokens)?;
         let Settings { steps, batch, log_every, .. } = self.settings;
@@ -156,8 +148,8 @@ impl Training {
                 (since, start) = (Since::default(), Instant::now());
                 self.tell(&line);
                 let text = serde_json::to_string(&line).unwrap_or_default() + "\n";
-                let written = log.write_all(text.as_bytes());
-                written.map_err(|cause| Failure::output(path.display(), cause))?;
+                let written = self.log.write_all(text.as_bytes());
+                written.map_err(|cause| Failure::output("metrics.jsonl", cause))?;
             }
             if place.is_multiple_of(self.settings.checkpoint.every) && place < steps {
                 self.save(place)?;
@@ -177,6 +169,8 @@ impl Training {
     }
 
     fn save(&self, place: u64) -> Result<(), Failure> {
+        // What a checkpoint says has happened must be on the disk before it.
+        self.log.sync_all().map_err(|cause| Failure::output("metrics.jsonl", cause))?;
         self.folder.add_checkpoint(place, self.settings.checkpoint.keep, |folder| {
             let state = folder.join("train.state");
             Ok(checkpoint::save_state(&state, &self.model, &self.optimizer)?)
@@ -252,8 +246,8 @@ impl Since {
     }
 }
 
-/// Leaves out the lines after a step, and one that was cut.
-fn cut(path: &Path, step: u64) -> Result<(), Failure> {
+/// The metrics up to a step, to add to: later lines, and one that was cut, go.
+fn log(path: &Path, step: u64) -> Result<File, Failure> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -262,5 +256,7 @@ fn cut(path: &Path, step: u64) -> Result<(), Failure> {
     let early =
         |line: &&str| serde_json::from_str::<Line>(line).is_ok_and(|line| line.step <= step);
     let kept: String = text.lines().filter(early).map(|line| format!("{line}\n")).collect();
-    write_whole(path, kept.as_bytes())
+    write_whole(path, kept.as_bytes())?;
+    let file = OpenOptions::new().append(true).open(path);
+    file.map_err(|cause| Failure::output(path.display(), cause))
 }

@@ -1,6 +1,11 @@
 //! `infuser report`: one page about one run or many.
 
-use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use infuser_rl::train::{Scored, Sourced, Stage};
 use serde_json::Value;
@@ -39,39 +44,55 @@ struct Run {
 }
 
 pub(crate) fn run(args: &Report) -> Result<(), Failure> {
-    let mut runs = Vec::new();
-    for path in &args.runs {
-        if path.join("metrics.jsonl").exists() {
-            runs.push(read(path)?);
-        } else if args.runs.len() == 1 {
-            let problem = format!("{} holds no run: no metrics.jsonl", path.display());
-            return Err(Failure::bad_input(problem));
-        }
-    }
-    if runs.is_empty() {
-        return Err(Failure::bad_input("none of these folders holds a run"));
-    }
+    let folders = folders(&args.runs)?;
+    let runs: Vec<Run> = folders.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     let mut arms: Vec<String> = Vec::new();
     for run in &runs {
         if !arms.contains(&run.arm) {
             arms.push(run.arm.clone());
         }
     }
-    // The one that others are compared with comes first.
-    arms.sort_by_key(|arm| (arm.len(), arm.clone()));
+    let charts = Charts { runs: &runs, arms: &arms, folder: args.charts.as_deref() };
     let mut body = table(&runs, &arms);
     body += "<h2>Curves</h2><p>Lines are means over runs, bands reach from the least to the largest.</p><div class=\"charts\">";
     for (title, metric) in CURVES {
-        body += &figure(title, metric, &runs, &arms)?;
+        body += &charts.figure(title, metric)?;
     }
     body += "</div>";
-    body += &mixes(&runs, &arms)?;
+    body += &charts.mixes()?;
     body += &seconds(&runs, &arms);
-    body += &questions(&args.runs)?;
+    body += &questions(&folders)?;
     write_whole(&args.out, page(&body).as_bytes())?;
     let line = format!("{}: {} runs of {} recipes\n", args.out.display(), runs.len(), arms.len());
     std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes())
         .map_err(|error| Failure::output("standard output", error))
+}
+
+/// The folders of runs among those given and below them, as `infuser experiment` lays them out: in the order
+/// given, and below one by recipe and seed.
+fn folders(given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    for path in given {
+        let before = found.len();
+        find(path, 2, &mut found);
+        if found.len() == before {
+            let problem = format!("{} holds no run: no metrics.jsonl in it", path.display());
+            return Err(Failure::bad_input(problem));
+        }
+    }
+    Ok(found)
+}
+
+fn find(path: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    if path.join("metrics.jsonl").exists() {
+        found.push(path.to_path_buf());
+    } else if depth > 0 {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        let mut below: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        // By length first: `seed-2` before `seed-10`, `tiny` before its ablations.
+        below.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
+        below.iter().for_each(|path| find(path, depth - 1, found));
+    }
 }
 
 fn read(path: &Path) -> Result<Run, Failure> {
@@ -102,21 +123,62 @@ fn of<'a>(runs: &'a [Run], arm: &'a str) -> impl Iterator<Item = &'a Run> {
     runs.iter().filter(move |run| run.arm == arm)
 }
 
-/// A chart of a metric; nothing if no run has it.
-fn figure(title: &str, metric: &str, runs: &[Run], arms: &[String]) -> Result<String, Failure> {
-    let mut lines = Vec::new();
-    for arm in arms {
-        let curves: Vec<_> = of(runs, arm).map(|run| run.curve(metric)).collect();
-        let line = Line::over(arm, &curves);
-        if !line.points.is_empty() {
-            lines.push(line);
+/// What charts are made of.
+struct Charts<'a> {
+    runs: &'a [Run],
+    /// In the order of their looks; the first is what others are compared with.
+    arms: &'a [String],
+    /// Where each chart goes as a file of its own.
+    folder: Option<&'a Path>,
+}
+
+impl Charts<'_> {
+    /// A metric's line of a recipe; none where no run has it.
+    fn line(&self, name: &str, look: usize, arm: &str, metric: &str) -> Option<Line> {
+        let curves: Vec<_> = of(self.runs, arm).map(|run| run.curve(metric)).collect();
+        let line = Line::over(name, look, &curves);
+        (!line.points.is_empty()).then_some(line)
+    }
+
+    /// A chart of a metric; nothing if no run has it.
+    fn figure(&self, title: &str, metric: &str) -> Result<String, Failure> {
+        let lines = self.arms.iter().enumerate();
+        let lines: Vec<Line> =
+            lines.filter_map(|(look, arm)| self.line(arm, look, arm, metric)).collect();
+        self.drawn(title, &metric.replace('/', "-"), &lines)
+    }
+
+    /// What the generator asks about, over time: a chart for each recipe that writes.
+    fn mixes(&self) -> Result<String, Failure> {
+        let mut text = String::new();
+        for arm in self.arms {
+            let skills = infuser_data::world::Skill::ALL.into_iter().enumerate();
+            let line = |(look, skill): (usize, infuser_data::world::Skill)| {
+                self.line(skill.name(), look, arm, &format!("world/skill/{}", skill.name()))
+            };
+            let lines: Vec<Line> = skills.filter_map(line).collect();
+            text += &self.drawn(
+                &format!("What is asked about: {arm}"),
+                &format!("mix-{arm}"),
+                &lines,
+            )?;
         }
+        if text.is_empty() {
+            return Ok(text);
+        }
+        Ok(format!("<h2>The generator's mix</h2><div class=\"charts\">{text}</div>"))
     }
-    if lines.is_empty() {
-        return Ok(String::new());
+
+    fn drawn(&self, title: &str, name: &str, lines: &[Line]) -> Result<String, Failure> {
+        if lines.is_empty() {
+            return Ok(String::new());
+        }
+        let svg = chart::lines(title, "iteration", lines)?;
+        if let Some(folder) = self.folder {
+            write_whole(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
+        }
+        Ok(format!("<figure>{}</figure>", scaled(&svg, title)))
     }
-    let svg = chart::lines(title, "iteration", &lines)?;
-    Ok(format!("<figure>{}</figure>", scaled(&svg, title)))
 }
 
 /// A drawing that takes the width it is given, and says what it is to those who do not see it.
@@ -142,7 +204,7 @@ fn table(runs: &[Run], arms: &[String]) -> String {
         let paired = first.as_ref().map(|first| {
             let pairs = after.iter().filter_map(|(seed, value)| Some((*value, *first.get(seed)?)));
             let (mine, others): (Vec<f64>, Vec<f64>) = pairs.unzip();
-            Paired::of(&mine, &others).shown()
+            if mine.is_empty() { String::new() } else { Paired::of(&mine, &others).shown() }
         });
         let _ = write!(
             text,
@@ -157,31 +219,6 @@ fn table(runs: &[Run], arms: &[String]) -> String {
         first.get_or_insert(after);
     }
     text + "</table><p>Means with 95 % intervals (Student's t); differences are paired by seed.</p>"
-}
-
-/// What the generator asks about, over time: a chart for each recipe that writes.
-fn mixes(runs: &[Run], arms: &[String]) -> Result<String, Failure> {
-    let mut text = String::new();
-    for arm in arms {
-        let mut lines = Vec::new();
-        for skill in infuser_data::world::Skill::ALL {
-            let metric = format!("world/skill/{}", skill.name());
-            let curves: Vec<_> = of(runs, arm).map(|run| run.curve(&metric)).collect();
-            let line = Line::over(skill.name(), &curves);
-            if !line.points.is_empty() {
-                lines.push(line);
-            }
-        }
-        if !lines.is_empty() {
-            let title = format!("What is asked about: {arm}");
-            let svg = chart::lines(&title, "iteration", &lines)?;
-            let _ = write!(text, "<figure>{}</figure>", scaled(&svg, &title));
-        }
-    }
-    if text.is_empty() {
-        return Ok(text);
-    }
-    Ok(format!("<h2>The generator's mix</h2><div class=\"charts\">{text}</div>"))
 }
 
 fn seconds(runs: &[Run], arms: &[String]) -> String {
@@ -207,7 +244,7 @@ fn seconds(runs: &[Run], arms: &[String]) -> String {
 const SHOWN: usize = 6;
 
 /// The best and the worst questions of the last iterations of the first run that scored any.
-fn questions(paths: &[std::path::PathBuf]) -> Result<String, Failure> {
+fn questions(paths: &[PathBuf]) -> Result<String, Failure> {
     for path in paths {
         let mut found = Vec::new();
         let mut iterations: Vec<_> = fs::read_dir(path.join("iterations"))

@@ -48,6 +48,11 @@ impl Folder {
         Self::locked(path)
     }
 
+    /// Removes what a process that ended in the middle of writing has left.
+    pub(crate) fn clear_partial(&self) -> Result<(), Failure> {
+        clear_partial(&self.path)
+    }
+
     fn locked(path: &Path) -> Result<Self, Failure> {
         let place = path.join("lock");
         let file = File::create(&place).map_err(|cause| {
@@ -142,7 +147,9 @@ impl Folder {
         }
         fs::create_dir_all(&aside).map_err(|cause| Failure::output(aside.display(), cause))?;
         fill(&aside)?;
+        sync_folder(&aside)?;
         fs::rename(&aside, &target).map_err(|cause| Failure::output(target.display(), cause))?;
+        sync_folder(&self.path.join("checkpoints"))?;
         let all = self.checkpoints()?;
         for old in &all[..all.len().saturating_sub(keep)] {
             // Under another name first: what has its name is whole, also while it goes.
@@ -167,7 +174,32 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut file = File::create(&aside).map_err(fault)?;
     file.write_all(bytes).map_err(fault)?;
     file.sync_all().map_err(fault)?;
-    fs::rename(&aside, path).map_err(fault)
+    fs::rename(&aside, path).map_err(fault)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Waits until the names in a folder are on the disk: a file is no use after a power cut if its name is lost.
+fn sync_folder(path: &Path) -> Result<(), Failure> {
+    // Systems that do not open folders keep their names in another way.
+    if !cfg!(unix) || path.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let synced = File::open(path).and_then(|folder| folder.sync_all());
+    synced.map_err(|cause| Failure::output(path.display(), cause))
+}
+
+fn clear_partial(folder: &Path) -> Result<(), Failure> {
+    for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let whole = path.extension().is_none_or(|extension| extension != "partial");
+        let cleared = match (whole, path.is_dir()) {
+            (true, true) => clear_partial(&path).map(|()| Ok(()))?,
+            (true, false) => Ok(()),
+            (false, true) => fs::remove_dir_all(&path),
+            (false, false) => fs::remove_file(&path),
+        };
+        cleared.map_err(|cause| Failure::output(path.display(), cause))?;
+    }
+    Ok(())
 }
 
 /// The first of `NAME-001`, `NAME-002`, … in a folder that is not there.

@@ -96,6 +96,11 @@ impl Log {
         self.curve(&line)
     }
 
+    /// Waits until all lines are on the disk.
+    pub(crate) fn sync(&self) -> Result<(), Failure> {
+        self.file.sync_all().map_err(|cause| Failure::output(self.path.display(), cause))
+    }
+
     /// Adds a line to the curves: stages of a generator update by the number of the update, the others by
     /// iteration.
     fn curve(&mut self, line: &Line) -> Result<(), Failure> {

@@ -78,6 +78,7 @@ pub struct Update {
     /// Of AdamW, on every parameter.
     pub weight_decay: f64,
     /// Gradients of a larger norm are scaled down to it; `None` for no clipping.
+    #[serde(default)]
     pub max_norm: Option<f64>,
     /// Prompts of a step. They are spread evenly: no step has many fewer than another.
     pub prompts_per_step: usize,
