@@ -79,7 +79,7 @@ fn draw(title: &str, x_label: &str, lines: &[Line], text: &mut String) -> Drawn<
         .margin_right(98)
         .build_cartesian_2d(first..last, low - margin..high + margin)
         .map_err(|error| error.to_string())?;
-    let digits = (1.0 - (high - low).log10()).ceil().clamp(0.0, 9.0) as usize;
+    let digits = (0.5 - (high - low).log10()).ceil().clamp(0.0, 9.0) as usize;
     chart
         .configure_mesh()
         .x_labels(7)

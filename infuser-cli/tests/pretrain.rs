@@ -175,11 +175,11 @@ fn runs_are_compared_reported_and_asked_for_foresight() {
 
     let report = top.path().join("report.html");
     let mut command = program();
-    command.arg("report").arg("--out").arg(&report);
-    for arm in ["tiny", "tiny-fixed"] {
-        command.args([1, 2].map(|seed| out.join(arm).join(format!("seed-{seed}"))));
-    }
-    done(&mut command);
+    let charts = top.path().join("charts");
+    command.arg("report").arg(&out).arg("--out").arg(&report).arg("--charts").arg(&charts);
+    assert!(done(&mut command).contains("4 runs of 2 recipes"), "all below the folder are found");
+    let svg = fs::read_to_string(charts.join("test-accuracy_strict.svg")).unwrap();
+    assert!(svg.contains("tiny-fixed"), "a chart is a file of its own");
     let html = fs::read_to_string(&report).unwrap();
     for part in ["Test accuracy", "tiny-fixed", "Highest influence", "<svg", "Seconds by stage"] {
         assert!(html.contains(part), "{part}");

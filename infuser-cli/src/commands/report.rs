@@ -188,7 +188,7 @@ fn scaled(svg: &str, title: &str) -> String {
 }
 
 fn table(runs: &[Run], arms: &[String]) -> String {
-    let mut text = "<h2>Results</h2><table><tr><th>recipe</th><th>runs</th><th>accuracy before</th><th>accuracy \
+    let mut text = "<h2>Results</h2><table class=\"numbers\"><tr><th>recipe</th><th>runs</th><th>accuracy before</th><th>accuracy \
                     after</th><th>difference from the first</th><th>seconds</th></tr>"
         .to_string();
     let mut first: Option<BTreeMap<u64, f64>> = None;
@@ -222,7 +222,8 @@ fn table(runs: &[Run], arms: &[String]) -> String {
 }
 
 fn seconds(runs: &[Run], arms: &[String]) -> String {
-    let mut text = "<h2>Seconds by stage</h2><table><tr><th>recipe</th>".to_string();
+    let mut text =
+        "<h2>Seconds by stage</h2><table class=\"numbers\"><tr><th>recipe</th>".to_string();
     for stage in Stage::ALL {
         let _ = write!(text, "<th>{}</th>", stage.name());
     }
@@ -232,8 +233,10 @@ fn seconds(runs: &[Run], arms: &[String]) -> String {
         let count = of(runs, arm).count().max(1) as f64;
         for stage in Stage::ALL {
             let lines = of(runs, arm).flat_map(|run| &run.lines).filter(|line| line.stage == stage);
-            let secs: f64 = lines.map(|line| line.secs).sum();
-            let _ = write!(text, "<td>{:.1}</td>", secs / count);
+            // Nothing where a recipe has no such stage.
+            let secs = lines.map(|line| line.secs).reduce(|sum, secs| sum + secs);
+            let shown = secs.map_or(String::new(), |secs| format!("{:.1}", secs / count));
+            let _ = write!(text, "<td>{shown}</td>");
         }
         text += "</tr>";
     }
@@ -323,7 +326,7 @@ fn page(body: &str) -> String {
 background:#fff}h1{font-size:1.5rem}h2{font-size:1.2rem;margin-top:2rem}h3{font-size:1rem}.charts{display:grid;\
 grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1rem}figure{margin:0}svg{width:100%;height:auto}\
 table{border-collapse:collapse;display:block;overflow-x:auto;font-variant-numeric:tabular-nums}th,td{border-bottom:1px solid \
-#ccc;padding:.25rem .6rem;text-align:left;vertical-align:top}";
+#ccc;padding:.25rem .6rem;text-align:left;vertical-align:top}.numbers{white-space:nowrap}";
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width,initial-scale=1\"><title>infuser report</title><link rel=\"icon\" \
