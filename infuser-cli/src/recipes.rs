@@ -17,7 +17,7 @@ macro_rules! recipes {
 }
 
 /// All recipes of `infuser train`.
-pub(crate) const ALL: [Recipe; 21] = recipes![
+pub(crate) const ALL: [Recipe; 22] = recipes![
     "tiny",
     "tiny-fixed",
     "tiny-group-std",
@@ -26,6 +26,7 @@ pub(crate) const ALL: [Recipe; 21] = recipes![
     "tiny-dot",
     "tiny-spice",
     "tiny-dev-only",
+    "tiny-shared",
     "tiny-random",
     "tiny-seq",
     "qwen3-4b",

@@ -40,9 +40,9 @@ impl<'a> Comparison<'a> {
 
 /// Adds up the four sums of each question of a batch while the backward pass runs.
 ///
-/// Memory beside that of the pass: a tile of gradient for each thread; the logits of a part of the
-/// vocabulary; one embedding row for each question and distinct token of it, which together are no
-/// larger than the batch's hidden states.
+/// Memory beside that of the pass: a tile of gradient for each thread, or, for a question that has the
+/// batch to itself, one weight's gradient; the logits of a part of the vocabulary; one embedding row for
+/// each question and distinct token of it, which together are no larger than the batch's hidden states.
 pub(crate) struct Influence<'a> {
     comparison: Comparison<'a>,
     packed: &'a Packed<'a>,
@@ -55,6 +55,8 @@ pub(crate) struct Influence<'a> {
     held: Option<Buffer>,
     /// Where the gradient of the whole batch is added, if anybody wants it.
     total: Option<&'a mut Tensors>,
+    /// A weight's gradient, of a question that has the batch to itself.
+    room: Option<Buffer>,
 }
 
 impl<'a> Influence<'a> {
@@ -73,7 +75,7 @@ impl<'a> Influence<'a> {
         touched.sort_unstable();
         touched.dedup();
         let sums = vec![Sums::default(); packed.rows.len()];
-        Self { comparison, packed, tied, sums, touched, held: None, total }
+        Self { comparison, packed, tied, sums, touched, held: None, total, room: None }
     }
 
     pub(crate) fn into_sums(self) -> Vec<Sums> {
@@ -99,6 +101,68 @@ impl<'a> Influence<'a> {
         Ok(())
     }
 
+    /// Whether these rows are all of one question's.
+    fn alone(questions: &Questions, rows: usize) -> bool {
+        questions.len() == 1 && matches!(questions.ranges(0), [all] if *all == (0..rows))
+    }
+
+    /// The gradient of the only question by a weight: one large product is faster than its tiles.
+    fn form(&mut self, dy: View<'_>, x: View<'_>) -> Result<Buffer> {
+        let mut room = match self.room.take() {
+            Some(room) => room,
+            None => x.device().zeros_f32(&[0])?,
+        };
+        let axes = [dy.dims().row_len(), x.dims().row_len()];
+        room.resize_rows(axes[0] * axes[1])?;
+        matmul::tn(dy, x, room.view_mut().reshape(&axes)?, Write::Overwrite)?;
+        Ok(room)
+    }
+
+    /// Adds the sums of the only question's gradient.
+    fn add(&mut self, gradient: Buffer, against: &Against<'_>) -> Result<()> {
+        let Against { target, exp_avg_sq, preconditioner } = *against;
+        let view = gradient.view().reshape(target.dims().axes())?;
+        self.sums[0] += influence::sums(view, exp_avg_sq, target, &preconditioner)?;
+        self.room = Some(gradient);
+        Ok(())
+    }
+
+    /// The sums of some rows of the head's weight. Those that [`Influence::embedding`] adds to are taken
+    /// out and held: these rows of the table, beginning at `first`.
+    fn head_part(
+        &mut self,
+        dz: &mut Buffer,
+        x: View<'_>,
+        (touched, first): (std::ops::Range<usize>, usize),
+        against: &Against<'_>,
+        held: &mut Buffer,
+    ) -> Result<()> {
+        let outputs = &self.packed.outputs;
+        if !Self::alone(outputs, x.dims().rows()) {
+            if !touched.is_empty() {
+                let taken = (&self.touched[touched.clone()], first);
+                question_sums::take_rows(
+                    dz.view_mut(),
+                    x,
+                    outputs,
+                    taken,
+                    held.rows_mut(touched)?,
+                )?;
+            }
+            return Ok(question_sums::linear(dz.view(), x, outputs, against, &mut self.sums)?);
+        }
+        let mut gradient = self.form(dz.view(), x)?;
+        let axes = [dz.dims().row_len(), x.dims().row_len()];
+        let nothing = x.device().zeros_f32(&[1, axes[1]])?;
+        for place in touched {
+            let row = self.touched[place].id as usize - first;
+            let mut row = gradient.view_mut().reshape(&axes)?.rows(row..row + 1)?;
+            held.rows_mut(place..place + 1)?.copy_from(row.as_view())?;
+            row.reborrow().copy_from(nothing.view())?;
+        }
+        self.add(gradient, against)
+    }
+
     /// The sink of the whole batch's gradient, if anybody wants it.
     fn total(&mut self) -> Option<Accumulate<'_>> {
         self.total.as_deref_mut().map(Accumulate::new)
@@ -120,8 +184,12 @@ impl GradientSink for Influence<'_> {
         if let Some(mut total) = self.total() {
             total.linear(weight, x, dy)?;
         }
-        let against = self.comparison.at(weight);
-        Ok(question_sums::linear(dy, x, &self.packed.rows, &against, &mut self.sums)?)
+        let (against, questions) = (self.comparison.at(weight), &self.packed.rows);
+        if Self::alone(questions, x.dims().rows()) {
+            let gradient = self.form(dy, x)?;
+            return self.add(gradient, &against);
+        }
+        Ok(question_sums::linear(dy, x, questions, &against, &mut self.sums)?)
     }
 
     fn bias(&mut self, id: ParamId, dy: View<'_>) -> Result<()> {
@@ -174,7 +242,7 @@ impl GradientSink for Influence<'_> {
     }
 
     /// Part by part of the vocabulary: the logits' gradient, its share of `dx`, the sums of those rows
-    /// of the weight. The rows that [`Influence::embedding`] adds to are taken out and held.
+    /// of the weight.
     fn head(
         &mut self,
         weight: ParamId,
@@ -199,15 +267,10 @@ impl GradientSink for Influence<'_> {
                 let rows = total[weight].rows_mut(columns.clone())?;
                 matmul::tn(dz.view(), head.x, rows, Write::Add)?;
             }
-            if tied {
-                let first = self.touched.partition_point(|row| (row.id as usize) < columns.start);
-                let last = self.touched.partition_point(|row| (row.id as usize) < columns.end);
-                let (rows, taken) = (held.rows_mut(first..last)?, &self.touched[first..last]);
-                let (dz, outputs) = (dz.view_mut(), &self.packed.outputs);
-                question_sums::take_rows(dz, head.x, outputs, (taken, columns.start), rows)?;
-            }
-            let (against, outputs) = (against.rows(columns)?, &self.packed.outputs);
-            question_sums::linear(dz.view(), head.x, outputs, &against, &mut self.sums)?;
+            let place = |id| self.touched.partition_point(|row| (row.id as usize) < id);
+            let own = if tied { place(columns.start)..place(columns.end) } else { 0..0 };
+            let against = against.rows(columns.clone())?;
+            self.head_part(&mut dz, head.x, (own, columns.start), &against, &mut held)?;
         }
         self.held = tied.then_some(held);
         Ok(())
