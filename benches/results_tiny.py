@@ -4,7 +4,8 @@
 
 Equal compute: every token that a model reads or writes costs one unit forward and two backward. Sampling
 is a pass (1); an update computes old log-probabilities and a gradient (4); the target's gradient and the
-influence scores take 3 each. Prompts are shared among the samples of a group and left out.
+influence scores take 3 each. A gradient that the scores pass on to the solver costs 1: the weights' products
+once more. Prompts are shared among the samples of a group and left out.
 """
 import json
 import math
@@ -70,7 +71,9 @@ def read(folder):
             if cost["influence"]:
                 total += 3 * tokens("gen_answer_rollout") * m["gen_answer_rollout/frac_diverse_questions"]
         elif stage in ("generator", "solver"):
-            total += 4 * m.get(f"{'gen' if stage == 'generator' else 'solver'}_actor/num_tokens", 0)
+            role = "gen" if stage == "generator" else "solver"
+            passes = 1 if m.get(f"{role}_actor/shared_gradient") else 4
+            total += passes * m.get(f"{role}_actor/num_tokens", 0)
         elif stage == "evaluation":
             curve.append((line["iteration"], total, m["test/accuracy_strict"]))
     return curve, shares
