@@ -13,5 +13,5 @@ mod events;
 mod folder;
 mod metrics;
 
-pub(crate) use folder::{Folder, next_free, write_whole};
+pub(crate) use folder::{Folder, next_free, title, titled, write_whole};
 pub(crate) use metrics::{Line, Log, read as read_metrics};

@@ -14,7 +14,7 @@ use crate::{
     args::Report,
     chart::{self, Line},
     failure::Failure,
-    run::{Line as Metric, read_metrics, write_whole},
+    run::{Line as Metric, read_metrics, title, write_whole},
     statistics::{Paired, Sample},
 };
 
@@ -100,7 +100,9 @@ fn read(path: &Path) -> Result<Run, Failure> {
     let summary = fs::read_to_string(path.join("summary.json")).ok();
     let summary: Value =
         summary.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null);
-    let named = summary["recipe"].as_str().map(str::to_string);
+    // A run that is under way has no summary yet.
+    let plan = fs::read_to_string(path.join("plan.toml")).unwrap_or_default();
+    let named = title(&plan).map(str::to_string);
     let folder = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
     Ok(Run { arm: named.unwrap_or(folder), summary, lines })
 }

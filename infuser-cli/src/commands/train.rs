@@ -15,14 +15,12 @@ use crate::{
     forecast,
     plan::{Layer, Resolved, resolve},
     recipes,
-    run::{Folder, next_free},
+    run::{Folder, next_free, title, titled},
     setup::{self, Folders},
 };
 
 /// Where runs go if nobody says.
 const RUNS: &str = "runs";
-/// How a plan begins: a comment with the recipe's name, or the stem of the file that it came from.
-const NAMED: &str = "# recipe: ";
 /// The recipe if nobody says.
 const DEFAULT: &str = "tiny";
 
@@ -88,7 +86,7 @@ fn start(args: &Train) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| next_free(Path::new(RUNS), &name(args)));
     let folder = Folder::create(&out)?;
     let mut session = Session::open(&plan.value, folder, None, name(args))?;
-    let text = format!("{NAMED}{}\n{}", session.recipe, plan.text());
+    let text = titled(&session.recipe, &plan.text());
     session.keeper.folder.write("plan.toml", &text)?;
     session.finish()
 }
@@ -113,15 +111,14 @@ fn resume(args: &Train, out: &Path) -> Result<(), Failure> {
     let begun_with = out.join("plan.toml");
     let plan = plan(args, Some(&begun_with))?;
     let changed = plan.differs(&old, out, args.force)?;
-    let named = old.lines().next().and_then(|line| line.strip_prefix(NAMED));
-    let name = named.map_or_else(|| name(args), str::to_string);
+    let name = title(&old).map_or_else(|| name(args), str::to_string);
     let last = folder.checkpoints()?.last().copied();
     if changed {
         folder.forget_after(last.unwrap_or(0))?;
     }
     let mut session = Session::open(&plan.value, folder, last, name)?;
     if changed {
-        let text = format!("{NAMED}{}\n{}", session.recipe, plan.text());
+        let text = titled(&session.recipe, &plan.text());
         session.keeper.folder.write("plan.toml", &text)?;
     }
     if let Some(iteration) = last {

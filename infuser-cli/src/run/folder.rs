@@ -10,6 +10,19 @@ use infuser_rl::train::{Place, Stage};
 
 use crate::failure::Failure;
 
+/// How the text of a plan begins.
+const TITLE: &str = "# recipe: ";
+
+/// The text of a plan under its recipe's name, or the stem of the file that it came from.
+pub(crate) fn titled(recipe: &str, plan: &str) -> String {
+    format!("{TITLE}{recipe}\n{plan}")
+}
+
+/// The name that [`titled`] gave to a plan.
+pub(crate) fn title(plan: &str) -> Option<&str> {
+    plan.lines().next().and_then(|line| line.strip_prefix(TITLE))
+}
+
 /// A run's folder, locked for this process.
 #[derive(Debug)]
 pub(crate) struct Folder {
