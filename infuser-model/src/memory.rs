@@ -1,6 +1,6 @@
 //! How many bytes a model takes, from its config alone: for plans made before anything is allocated.
 
-use infuser_kernels::ops::paged::Blocks;
+use infuser_kernels::{Device, ops::paged::Blocks};
 
 use crate::{
     config::{ModelConfig, QkNorm},
@@ -22,9 +22,9 @@ pub fn training_state_bytes(config: &ModelConfig) -> u128 {
 }
 
 /// Bytes of keys and values for one token of a cache.
-pub fn cache_bytes_per_token(config: &ModelConfig) -> u128 {
+pub fn cache_bytes_per_token(config: &ModelConfig, device: &Device) -> u128 {
     let heads = [config.kv_heads, config.head_width];
-    (config.layers.len() * Blocks::bytes_per_token(heads)) as u128
+    (config.layers.len() * Blocks::bytes_per_token(device, heads)) as u128
 }
 
 /// Bytes of a [`crate::Workspace`] for a batch of `rows` tokens with `outputs` outputs, without its

@@ -28,7 +28,10 @@ fn predicted_bytes_are_held_bytes() {
             let held = (workspace.size_bytes() - workspace.table_bytes()) as u128;
             assert_eq!(held, predicted, "{}, {keep:?}", folder.display());
         }
-        let cache = Cache::new(config, Device::Cpu, 3, 64).unwrap();
-        assert_eq!(cache.size_bytes() as u128, 192 * memory::cache_bytes_per_token(config));
+        let cache = Cache::new(config, &Device::Cpu, 3, 64).unwrap();
+        assert_eq!(
+            cache.size_bytes() as u128,
+            192 * memory::cache_bytes_per_token(config, &Device::Cpu)
+        );
     }
 }

@@ -54,7 +54,8 @@ pub(crate) fn run(args: &Chat) -> Result<(), Failure> {
         return Err(Failure::bad_input(format!("{place} has no tokenizer.json, which chat needs")));
     };
     let model = checkpoint::load(&args.model, Device::Cpu)?;
-    let room = args.decoding.cache_bytes() as u128 / memory::cache_bytes_per_token(&config).max(1);
+    let room = args.decoding.cache_bytes() as u128
+        / memory::cache_bytes_per_token(&config, &Device::Cpu).max(1);
     let cache_tokens = room.min(config.max_positions as u128) as usize;
     let decoder = Decoder(tokenizer);
     let engine = Engine::new(&model, Options { cache_tokens, ..Options::default() })?;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use infuser_kernels::Device;
 use infuser_model::{
     Keep, Layout, ModelConfig, NormPlacement, QkNorm, RopeScaling,
     checkpoint::{Inventory, StoredTensor, inventory},
@@ -120,7 +121,7 @@ fn report(path: &Path, config: &ModelConfig, stored: Option<&Inventory>) -> Valu
             "run": number(memory::weights_bytes(config)),
             "train": number(memory::training_state_bytes(config)),
             "cache_per_1000_tokens":
-                number(QUOTED_TOKENS as u128 * memory::cache_bytes_per_token(config)),
+                number(QUOTED_TOKENS as u128 * memory::cache_bytes_per_token(config, &Device::Cpu)),
             "activations_per_1000_tokens": number(activations(config, Keep::Everything)),
             "activations_per_1000_tokens_recomputed": number(activations(config, Keep::BlockInputs)),
         },
@@ -183,7 +184,7 @@ fn page(path: &Path, config: &ModelConfig, stored: Option<&Inventory>) -> String
             bytes(stored_bytes(stored) as u128)
         ));
     }
-    let cache = QUOTED_TOKENS as u128 * memory::cache_bytes_per_token(config);
+    let cache = QUOTED_TOKENS as u128 * memory::cache_bytes_per_token(config, &Device::Cpu);
     lines.extend([
         format!(
             "  to run        {}, and {} of cache for each {QUOTED_TOKENS} tokens",

@@ -175,4 +175,25 @@ impl Gpu {
             result::stream::synchronize(stream).map_err(failed)
         }
     }
+
+    pub(super) fn copy_within(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        self.context.bind_to_thread().map_err(failed)?;
+        let stream = self.stream.cu_stream();
+        // SAFETY: both addresses are those of borrowed slices of this GPU's memory with as many bytes as
+        // are passed here, one of them exclusively, so they do not overlap.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, stream) }.map_err(failed)
+    }
+
+    pub(super) fn zero(&self, address: u64, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        self.context.bind_to_thread().map_err(failed)?;
+        // SAFETY: the address is that of an exclusively borrowed slice of as many bytes as are passed.
+        unsafe { result::memset_d8_async(address, 0, bytes, self.stream.cu_stream()) }
+            .map_err(failed)
+    }
 }

@@ -47,7 +47,7 @@ impl StepBuilder {
         })
     }
 
-    pub(super) fn build(self, device: Device) -> Result<Step> {
+    pub(super) fn build(self, device: &Device) -> Result<Step> {
         Ok(Step {
             tokens: device.upload_u32(self.tokens)?,
             positions: device.upload_u32(self.positions)?,

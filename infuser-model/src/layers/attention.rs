@@ -80,7 +80,7 @@ pub(crate) struct Scratch {
 }
 
 impl Saved {
-    pub(crate) fn new(config: &ModelConfig, device: Device) -> Result<Self> {
+    pub(crate) fn new(config: &ModelConfig, device: &Device) -> Result<Self> {
         let ModelConfig { heads, kv_heads, head_width, qk_norm, .. } = *config;
         let norm = |heads: usize| -> Result<Option<NormSaved>> {
             let norms = match qk_norm {
@@ -88,16 +88,16 @@ impl Saved {
                 QkNorm::PerHead => heads,
                 QkNorm::FullWidth => 1,
             };
-            let x = device.zeros_f32(&[0, heads, head_width])?;
+            let x = device.zeros_float(&[0, heads, head_width])?;
             Ok(Some(NormSaved { x, rstd: device.zeros_f32(&[0, norms])? }))
         };
         Ok(Self {
             q_norm: norm(heads)?,
             k_norm: norm(kv_heads)?,
-            q: device.zeros_f32(&[0, heads, head_width])?,
-            k: device.zeros_f32(&[0, kv_heads, head_width])?,
-            v: device.zeros_f32(&[0, kv_heads, head_width])?,
-            mixed: device.zeros_f32(&[0, heads, head_width])?,
+            q: device.zeros_float(&[0, heads, head_width])?,
+            k: device.zeros_float(&[0, kv_heads, head_width])?,
+            v: device.zeros_float(&[0, kv_heads, head_width])?,
+            mixed: device.zeros_float(&[0, heads, head_width])?,
             lse: device.zeros_f32(&[0, heads])?,
         })
     }
@@ -110,10 +110,10 @@ impl Saved {
 }
 
 impl Scratch {
-    pub(crate) fn new(config: &ModelConfig, device: Device) -> Result<Self> {
+    pub(crate) fn new(config: &ModelConfig, device: &Device) -> Result<Self> {
         let ModelConfig { heads, kv_heads, head_width, qk_norm, .. } = *config;
-        let q = || device.zeros_f32(&[0, heads, head_width]);
-        let k = || device.zeros_f32(&[0, kv_heads, head_width]);
+        let q = || device.zeros_float(&[0, heads, head_width]);
+        let k = || device.zeros_float(&[0, kv_heads, head_width]);
         let normed = qk_norm != QkNorm::None;
         Ok(Self {
             dmixed: q()?,
