@@ -40,7 +40,7 @@ pub mod swiglu;
 #[cfg(test)]
 mod tests;
 
-pub use gpu::Gpu;
+pub use gpu::{Gpu, gpus};
 pub(crate) use indices::Indices;
 pub use kernel::{HEADERS, Kernel, Source};
 pub use launch::Driver;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{args::Doctor, failure::Failure, report::bytes};
 
-/// What a GPU run will need, the file that shows it is there, and how to get it.
+/// What a GPU run needs, the file that shows it is there, and how to get it.
 const GPU_PARTS: [(&str, &str, &str); 3] = [
     (
         "NVIDIA driver",
@@ -41,7 +41,7 @@ fn report() -> Value {
         "threads": rayon::current_num_threads(),
         "memory_bytes": memory("MemTotal:"),
         "memory_available_bytes": memory("MemAvailable:"),
-        "devices": ["cpu"],
+        "devices": devices(),
         "gpu": gpu,
     })
 }
@@ -64,7 +64,7 @@ fn page(report: &Value) -> String {
             size("memory_bytes"),
             size("memory_available_bytes")
         ),
-        "  devices       cpu (this version has no GPU code yet)".into(),
+        format!("  devices       {}", devices().join(", ")),
         "For a GPU:".into(),
     ];
     for part in report["gpu"].as_array().into_iter().flatten() {
@@ -77,6 +77,11 @@ fn page(report: &Value) -> String {
         });
     }
     lines.join("\n")
+}
+
+/// What `--device` can name here.
+fn devices() -> Vec<&'static str> {
+    if infuser_kernels::cuda::gpus() > 0 { vec!["cpu", "cuda"] } else { vec!["cpu"] }
 }
 
 fn cpu_model() -> Option<String> {

@@ -25,7 +25,7 @@ fn questions(rows: usize) -> Questions {
     let mut questions = Questions::default();
     questions.push([0..rows / 4, rows / 2..rows / 2 + 1]);
     questions.push([]);
-    questions.push([rows / 2 + 1..rows]);
+    questions.push(Some(rows / 2 + 1..rows));
     questions
 }
 
