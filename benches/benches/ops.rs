@@ -176,8 +176,9 @@ fn attentions(group: &mut Group<'_>) {
     let [mut out, mut dq] = [(); 2].map(|()| zeros(&[T, heads, width]));
     let [mut dk, mut dv] = [(); 2].map(|()| zeros(&[T, kv_heads, width]));
     let mut lse = zeros(&[T, heads]);
-    let segments: Vec<attention::Segment> =
+    let list: Vec<attention::Segment> =
         (0..16).map(|i| attention::Segment::causal(i * 256..(i + 1) * 256)).collect();
+    let segments = attention::Segments::from(list);
     let settings = attention::Attention { scale: 0.125, window: None };
     let pairs = 16 * 256 * 257 / 2 * heads * width;
     let qkv = [q.view(), k.view(), v.view()];

@@ -36,7 +36,7 @@ pub(crate) fn open(choice: OnDevice) -> Result<Device, Failure> {
 }
 
 /// The folder that is named, else that of the wheels in the Python environment that is active.
-fn libraries() -> Option<PathBuf> {
+pub(crate) fn libraries() -> Option<PathBuf> {
     if let Some(named) = env::var_os(LIBRARIES) {
         return Some(named.into());
     }

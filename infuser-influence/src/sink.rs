@@ -176,16 +176,16 @@ impl<'a> Influence<'a> {
     }
 }
 
-/// Size of the logits that exist at one time on CUDA.
+/// Size of the logits, and of a gradient of their part of the weight, that exist at one time on CUDA.
 const CUDA_SCRATCH_BYTES: usize = 128 << 20;
 
 /// Columns of the vocabulary whose logits exist at one time.
-fn columns(device: &Device, outputs: usize, vocab: usize) -> usize {
+fn columns(device: &Device, [outputs, width]: [usize; 2], vocab: usize) -> usize {
     match device {
         Device::Cpu => (head::SCRATCH_BYTES / (4 * outputs.max(1))).max(256).min(vocab.max(1)),
-        // Products for many processors at a time; a multiple of 8, so that rows of the weight are
-        // aligned.
-        _ => (CUDA_SCRATCH_BYTES / (4 * outputs.max(1))).max(256) / 8 * 8,
+        // Products for many processors at a time, of logits and of a gradient; a multiple of 8, so that
+        // rows of the weight are aligned.
+        _ => (CUDA_SCRATCH_BYTES / (4 * outputs.max(width).max(1))).max(256) / 8 * 8,
     }
 }
 
@@ -265,7 +265,7 @@ impl GradientSink for Influence<'_> {
         let tied = self.tied == Some(weight);
         let mut held = self.rows(&device, if tied { head.x.dims().row_len() } else { 0 })?;
         let against = self.comparison.at(weight);
-        let step = columns(&device, outputs, vocab);
+        let step = columns(&device, [outputs, head.x.dims().row_len()], vocab);
         let mut write = Write::Overwrite;
         // Parts of `dx` are added up in f32 and rounded once.
         let mut sum = match dx.dtype() {

@@ -41,7 +41,7 @@ pub mod swiglu;
 mod tests;
 
 pub use gpu::{Gpu, gpus};
-pub(crate) use indices::Indices;
+pub(crate) use indices::{Indices, kept};
 pub use kernel::{HEADERS, Kernel, Source};
 pub use launch::Driver;
 pub use memory::{Element, Memory, Slice, SliceMut};

@@ -155,7 +155,8 @@ pub fn on_threads<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
     pool.install(f)
 }
 
-/// The kernels on the emulator, as a CUDA device; compiled once a process, and one device for all.
+/// The kernels on the emulator, as a CUDA device; compiled once a process, and one device for all. With
+/// `INFUSER_SIMT_SANITIZER` they are built with that sanitizer, whose library must be loaded already.
 ///
 /// # Panics
 /// Without a C++17 compiler (`CXX`, or `c++`).
@@ -165,7 +166,9 @@ pub fn emulated() -> Device {
         let binary = env::current_exe().expect("the path of the test binary");
         let folder = binary.with_file_name(format!("simt-device-{}", std::process::id()));
         let compiler = env::var("CXX").unwrap_or_else(|_| "c++".into());
-        let built = Emulator::build(&compiler, &folder, &Build::default());
+        let sanitizer = env::var("INFUSER_SIMT_SANITIZER").ok().map(|name| &*name.leak());
+        let build = Build { sanitizer, ..Build::default() };
+        let built = Emulator::build(&compiler, &folder, &build);
         // Loaded, or of no use: the next process makes its own.
         let _ = std::fs::remove_dir_all(&folder);
         Device::Cuda(Driver::Simt(Arc::new(built.expect("the emulator"))))

@@ -139,6 +139,9 @@ impl Optimizer {
 
     /// Takes one step, unless the gradient's norm is not finite.
     ///
+    /// Weights in bf16 are overwritten with the rounded f32 ones that the optimizer took from them at its
+    /// first step: what else changes them in between is lost.
+    ///
     /// # Errors
     /// [`crate::Error::Kernel`] if weights or gradients have other shapes than the optimizer, or a
     /// setting is out of range.

@@ -2,7 +2,7 @@
 
 use infuser_kernels::{
     Buffer, Device, View, Write,
-    ops::{attention::Segment, embedding, head, matmul, paged, rmsnorm},
+    ops::{attention::Segments, embedding, head, matmul, paged, rmsnorm},
 };
 
 use crate::{
@@ -25,8 +25,8 @@ struct Input<'a> {
     /// One past the largest position.
     max_position: usize,
     output_rows: View<'a>,
-    segments: &'a [Segment],
-    paged: Option<(&'a [paged::Segment], &'a mut Cache)>,
+    segments: &'a Segments,
+    paged: Option<(&'a paged::Segments, &'a mut Cache)>,
     packed: Option<&'a PackedWeights>,
 }
 
@@ -170,7 +170,7 @@ impl Model {
             positions: step.positions.view(),
             max_position: step.max_position,
             output_rows: step.output_rows.view(),
-            segments: &[],
+            segments: &step.unpaged,
             paged: Some((&step.segments, cache)),
             packed: Some(packed),
         };

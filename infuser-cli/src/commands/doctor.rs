@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::{args::Doctor, failure::Failure, report::bytes};
+use crate::{args::Doctor, device, failure::Failure, report::bytes};
 
 /// What a GPU run needs, the file that shows it is there, and how to get it.
 const GPU_PARTS: [(&str, &str, &str); 3] = [
@@ -120,7 +120,7 @@ fn memory(key: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// Looks for a shared library by file name where the loader looks; nothing is loaded.
+/// Looks for a shared library by file name where the loader and `--device cuda` look; nothing is loaded.
 fn find_library(name: &str) -> Option<PathBuf> {
     let listed = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let usual = [
@@ -132,7 +132,8 @@ fn find_library(name: &str) -> Option<PathBuf> {
         "/usr/local/cuda/lib64",
         "/usr/local/nvidia/lib64",
     ];
-    let folders = env::split_paths(&listed).chain(usual.iter().map(PathBuf::from));
+    let folders = device::libraries().into_iter().chain(env::split_paths(&listed));
+    let folders = folders.chain(usual.iter().map(PathBuf::from));
     folders.filter_map(|folder| fs::read_dir(folder).ok()).find_map(|entries| {
         let mut paths = entries.flatten().map(|entry| entry.path());
         paths.find(|path| {

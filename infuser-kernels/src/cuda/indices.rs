@@ -61,7 +61,7 @@ impl Indices {
 }
 
 /// What was uploaded before, if it fits; else a new one, kept if it is the first.
-fn kept<T>(
+pub(crate) fn kept<T>(
     place: &OnceLock<Arc<T>>,
     fits: impl Fn(&T) -> bool,
     upload: impl Fn() -> Result<T>,

@@ -146,6 +146,12 @@ impl Plan {
         Ok(Self { slots: slots?, spans: spans?, table: table?, lens, count, tokens })
     }
 
+    /// Whether it was made for so many rows and a cache of this shape, on its driver.
+    pub(crate) fn is_for(&self, rows: usize, cache: &Cache) -> bool {
+        let same = self.slots.slice().driver() == cache.driver() && self.lens.len() == rows;
+        same && [self.count, self.tokens] == [cache.count, cache.tokens]
+    }
+
     fn check(&self, op: &'static str, cache: &Cache) -> Result<()> {
         if [self.count, self.tokens] == [cache.count, cache.tokens] {
             return Ok(());

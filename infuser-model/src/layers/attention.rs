@@ -3,7 +3,7 @@
 use infuser_kernels::{
     Buffer, Device, View, ViewMut, Write,
     ops::{
-        attention::{self, Attention, Gradients, Segment},
+        attention::{self, Attention, Gradients, Segments},
         paged::{self, Blocks},
         rmsnorm,
         rope::{self, Direction, Tables},
@@ -29,7 +29,7 @@ pub(crate) struct Context<'a> {
     pub(crate) params: &'a LayerParams,
     pub(crate) window: Option<usize>,
     /// Who sees whom, where the keys are the batch's own.
-    pub(crate) segments: &'a [Segment],
+    pub(crate) segments: &'a Segments,
     pub(crate) positions: View<'a>,
     pub(crate) tables: &'a Tables,
 }
@@ -39,7 +39,7 @@ pub(crate) enum Keys<'a> {
     /// In the batch, as its segments say.
     Batch,
     /// In the blocks of a cache, those of the batch included once they are stored.
-    Paged(&'a [paged::Segment], &'a mut Blocks),
+    Paged(&'a paged::Segments, &'a mut Blocks),
 }
 
 /// What forward saves for backward.

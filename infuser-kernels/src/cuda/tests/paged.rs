@@ -90,12 +90,20 @@ impl Case {
         let [h, kv, e] = self.heads;
         let mut blocks = Blocks::new(&Device::Cpu, fill.blocks, self.tokens, [kv, e]).unwrap();
         let [k, v] = self.keys().map(|(_, values)| buffer(&values, &[fill.rows, kv, e]));
-        cpu::append(&mut blocks, &fill.segments, k.view(), v.view()).unwrap();
+        cpu::append(&mut blocks, &fill.segments.clone().into(), k.view(), v.view()).unwrap();
         let q = buffer(&self.queries(ask.rows).1, &[ask.rows, h, e]);
         let (mut out, mut lse) = (poison(&[ask.rows, h, e]), poison(&[ask.rows, h]));
         let attention = self.attention();
         let (out_view, lse_view) = (out.view_mut(), lse.view_mut());
-        cpu::attention(&attention, &ask.segments, q.view(), &blocks, out_view, lse_view).unwrap();
+        cpu::attention(
+            &attention,
+            &ask.segments.clone().into(),
+            q.view(),
+            &blocks,
+            out_view,
+            lse_view,
+        )
+        .unwrap();
         [out, lse].map(|buffer| buffer.to_f32().unwrap())
     }
 

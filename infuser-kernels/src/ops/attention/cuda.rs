@@ -1,12 +1,9 @@
 //! The CUDA side of [`super`].
 
-use super::{Attention, Gradients, Saved, Segment, Sizes};
+use super::{Attention, Gradients, Saved, Segments, Sizes};
 use crate::{
     View, ViewMut,
-    cuda::{
-        self, Driver, Operands,
-        attention::{Inputs, Packing},
-    },
+    cuda::{self, Driver, Operands, attention::Inputs},
     error::Result,
 };
 
@@ -18,21 +15,21 @@ fn inputs<'a>(on: &Operands<'_>, sizes: &Sizes, [q, k, v]: [View<'a>; 3]) -> Res
 pub(super) fn forward(
     driver: &Driver,
     op: &'static str,
-    (attention, segments, sizes): (&Attention, &[Segment], &Sizes),
+    (attention, segments, sizes): (&Attention, &Segments, &Sizes),
     qkv: [View<'_>; 3],
     [out, lse]: [ViewMut<'_>; 2],
 ) -> Result<()> {
     let on = Operands::new(driver, op);
     let inputs = inputs(&on, sizes, qkv)?;
     let outputs = (on.bf16_mut("out", out)?, on.f32_mut("lse", lse)?);
-    let packing = Packing::upload(driver, segments, [sizes.rows, sizes.kv_rows])?;
+    let packing = segments.packing(driver, [sizes.rows, sizes.kv_rows])?;
     cuda::attention::forward(driver, attention, &packing, &inputs, outputs)
 }
 
 pub(super) fn backward(
     driver: &Driver,
     op: &'static str,
-    (attention, segments, sizes): (&Attention, &[Segment], &Sizes),
+    (attention, segments, sizes): (&Attention, &Segments, &Sizes),
     (saved, dout): (Saved<'_>, View<'_>),
     gradients: Gradients<'_>,
 ) -> Result<()> {
@@ -50,6 +47,6 @@ pub(super) fn backward(
         dk: on.bf16_mut("dk", dk)?,
         dv: on.bf16_mut("dv", dv)?,
     };
-    let packing = Packing::upload(driver, segments, [sizes.rows, sizes.kv_rows])?;
+    let packing = segments.packing(driver, [sizes.rows, sizes.kv_rows])?;
     cuda::attention::backward(driver, attention, &packing, &inputs, saved, gradients)
 }

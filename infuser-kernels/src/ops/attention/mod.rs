@@ -28,7 +28,7 @@ mod segment;
 mod tests;
 
 pub(in crate::ops) use cpu::{KEY_TILE, tiles};
-pub use segment::Segment;
+pub use segment::{Segment, Segments};
 pub(crate) use segment::{check_segments, check_window};
 
 use crate::{Device, View, ViewMut, check, error::Result};
@@ -106,7 +106,7 @@ impl Sizes {
 /// their queries, are out of order, or have fewer keys of their own than queries.
 pub fn forward(
     attention: &Attention,
-    segments: &[Segment],
+    segments: &Segments,
     [q, k, v]: [View<'_>; 3],
     out: ViewMut<'_>,
     lse: ViewMut<'_>,
@@ -142,7 +142,7 @@ pub fn forward(
 /// As [`forward`].
 pub fn backward(
     attention: &Attention,
-    segments: &[Segment],
+    segments: &Segments,
     saved: Saved<'_>,
     dout: View<'_>,
     gradients: Gradients<'_>,

@@ -12,7 +12,8 @@
 //! in training. For that it has a kernel of its own; a weight that many products use can be laid out
 //! for it once ([`Packed`]). The other two go to the `gemm` crate in tiles that depend on the shapes
 //! alone. No result depends on the number of threads. On CUDA all three go to cuBLASLt, and an output
-//! may be bf16 or f32.
+//! may be bf16 or f32; a row of [`nt`] may there differ in its last bits with the number of rows, for which
+//! the library chooses its way.
 
 mod cpu;
 mod cuda;

@@ -10,13 +10,19 @@ mod cuda;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
+use std::{
+    ops::{Deref, Range},
+    sync::{Arc, OnceLock},
+};
 
 pub use super::attention::Attention;
 use super::attention::check_window;
 use crate::{
     Buffer, Device, View, ViewMut, check,
-    cuda::paged::Cache,
+    cuda::{
+        kept,
+        paged::{Cache, Plan},
+    },
     error::{Error, Result},
 };
 
@@ -57,6 +63,36 @@ pub struct Segment {
     pub len: usize,
     /// The blocks of its positions.
     pub blocks: Vec<u32>,
+}
+
+/// The segments of a step, with what a device has made of them: every layer reads that, and it is made
+/// once.
+#[derive(Debug, Default)]
+pub struct Segments {
+    list: Vec<Segment>,
+    plan: OnceLock<Arc<Plan>>,
+}
+
+impl From<Vec<Segment>> for Segments {
+    fn from(list: Vec<Segment>) -> Self {
+        Self { list, plan: OnceLock::new() }
+    }
+}
+
+impl Deref for Segments {
+    type Target = [Segment];
+
+    fn deref(&self) -> &[Segment] {
+        &self.list
+    }
+}
+
+impl Segments {
+    /// Uploaded for so many rows and a cache of this shape.
+    fn plan(&self, rows: usize, cache: &Cache) -> Result<Arc<Plan>> {
+        let upload = || Plan::upload(cache.driver(), &self.list, rows, cache);
+        kept(&self.plan, |plan| plan.is_for(rows, cache), upload)
+    }
 }
 
 impl Segment {
@@ -177,7 +213,7 @@ pub(crate) fn check_segments(
 /// # Errors
 /// [`Error::Shape`] naming the tensor that does not fit; [`Error::Argument`] for segments that leave
 /// the rows or the blocks.
-pub fn append(blocks: &mut Blocks, segments: &[Segment], k: View<'_>, v: View<'_>) -> Result<()> {
+pub fn append(blocks: &mut Blocks, segments: &Segments, k: View<'_>, v: View<'_>) -> Result<()> {
     const OP: &str = "paged::append";
     let [rows, _, _] = check::cube(OP, "k", k.dims())?;
     let Sizes { heads, width, .. } = blocks.sizes;
@@ -201,7 +237,7 @@ pub fn append(blocks: &mut Blocks, segments: &[Segment], k: View<'_>, v: View<'_
 /// As [`append`], and [`Error::Argument`] for a window of 0.
 pub fn attention(
     attention: &Attention,
-    segments: &[Segment],
+    segments: &Segments,
     q: View<'_>,
     blocks: &Blocks,
     out: ViewMut<'_>,

@@ -34,7 +34,7 @@ fn whole(
 ) -> [Vec<f32>; 2] {
     let [h, kv, e] = heads;
     let (mut out, mut lse) = (poison(&[len, h, e]), poison(&[len, h]));
-    let segments = [attention::Segment::causal(0..len)];
+    let segments = vec![attention::Segment::causal(0..len)].into();
     let (q, k, v) = (buffer(q, &[len, h, e]), buffer(k, &[len, kv, e]), buffer(v, &[len, kv, e]));
     let qkv = [q.view(), k.view(), v.view()];
     attention::forward(attention, &segments, qkv, out.view_mut(), lse.view_mut()).unwrap();
@@ -95,11 +95,11 @@ proptest! {
             let t = segments.last().unwrap().q.end;
             let [q, k, v] = rows;
             let (k, v) = (buffer(&k, &[t, kv_heads, width]), buffer(&v, &[t, kv_heads, width]));
-            append(&mut blocks, &segments, k.view(), v.view()).unwrap();
+            append(&mut blocks, &segments.clone().into(), k.view(), v.view()).unwrap();
             let q = buffer(&q, &[t, heads, width]);
             let (mut out, mut lse) = (poison(&[t, heads, width]), poison(&[t, heads]));
             on_threads(3, || {
-                super::attention(&attention, &segments, q.view(), &blocks, out.view_mut(), lse.view_mut())
+                super::attention(&attention, &segments.clone().into(), q.view(), &blocks, out.view_mut(), lse.view_mut())
             }).unwrap();
             prop_assert_eq!(out.to_f32().unwrap(), want[0].clone());
             prop_assert_eq!(lse.to_f32().unwrap(), want[1].clone());
@@ -110,7 +110,7 @@ proptest! {
 #[test]
 fn a_copied_block_holds_the_same() {
     let mut blocks = Blocks::new(&Device::Cpu, 3, 32, [1, 2]).unwrap();
-    let segment = |block| vec![Segment { q: 0..2, len: 2, blocks: vec![block] }];
+    let segment = |block| Segments::from(vec![Segment { q: 0..2, len: 2, blocks: vec![block] }]);
     let values = buffer(&[1.0, 2.0, 3.0, 4.0], &[2, 1, 2]);
     append(&mut blocks, &segment(0), values.view(), values.view()).unwrap();
     blocks.copy(0, 2).unwrap();
