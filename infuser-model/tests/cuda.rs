@@ -1,6 +1,8 @@
 //! The CUDA code path on the emulator: tiny models of two families through forward, backward, optimizer
 //! and engine, against PyTorch's values and the same pass on the CPU.
 
+use std::{env, process::Command};
+
 use infuser_kernels::{
     Device, Dtype,
     ops::sample::{self, Draw, Uniform},
@@ -376,4 +378,29 @@ fn a_batch_of_another_device_is_an_error_that_names_it() {
     let mut workspace = model.workspace(Keep::Nothing).unwrap();
     let error = model.forward(&batch, 1.0, &mut workspace).unwrap_err().to_string();
     assert!(error.contains("`ids`[1] is 96"), "{error}");
+}
+
+/// Tests that together run every kernel of a model, in a process of their own on kernels that see an access
+/// one byte too far: the sanitizer's library must be the first one loaded.
+#[test]
+fn no_kernel_leaves_its_memory() {
+    const INSIDE: &str = "INFUSER_SIMT_SANITIZER";
+    const TESTS: [&str; 3] = ["losses_and_gradients", "a_saved_run", "an_engine_draws"];
+    if env::var_os(INSIDE).is_some() {
+        return;
+    }
+    let compiler = env::var("CXX").unwrap_or_else(|_| "c++".into());
+    let library = Command::new(compiler).arg("-print-file-name=libasan.so").output();
+    let library = library.ok().and_then(|output| String::from_utf8(output.stdout).ok());
+    let Some(library) = library.filter(|path| path.contains('/')) else {
+        eprintln!("skipped: the compiler has no AddressSanitizer");
+        return;
+    };
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(TESTS.map(|test| format!("cuda::{test}")));
+    command.env("LD_PRELOAD", library.trim()).env(INSIDE, "address");
+    // Loaded kernels are kept for good on purpose.
+    let output = command.env("ASAN_OPTIONS", "detect_leaks=0").output().unwrap();
+    let [ran, said] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(output.status.success() && ran.contains("3 passed"), "{said}{ran}");
 }
