@@ -1,15 +1,17 @@
 // Computes  for each question q: <g,m>, |g|^2, <G,m>, |G|^2, summed over the tile of 4096 elements of a
 //           block, with G = g / (sqrt(v_hat) + epsilon), v_hat = keep v + square g^2; v = 0 if `stepped`
-//           is 0. columns.cu adds the tiles up.
+//           is 0. columns.cu adds the tiles up. Rows: the same four sums for single rows of a table.
 // Tensors   gradient: [questions, count] f32; exp_avg_sq (v), target (m): [count] f32; partial:
-//           [count / 4096, rounded up; questions, 4] f64. Contiguous, the caller's.
+//           [count / 4096, rounded up; questions, 4] f64. Rows: rows: [R, width] f32; ids: [R] u32, the row
+//           of v and m, [table rows, width], that each is compared with; out: [R, 4] f64. Contiguous, the
+//           caller's.
 // Grid      A block owns a tile and, along y, `per_block` questions; a thread sixteen elements, whose m and
-//           v it keeps for all of them: each gradient, m and v are read once.
+//           v it keeps for all of them: each gradient, m and v are read once. Rows: a block owns a row.
 // Numerics  G in f32 from roots, not squares, scaled up where it is small: no g is too small or too
 //           large for its square. Products and sums in f64, which holds every product of two f32. A
 //           thread adds its elements in order, then warps in a butterfly, then the block, then the tiles:
 //           repeatable to the bit, whatever shares the launch. Where the divisor is 0, so is G.
-// Writes    partial: '='.
+// Writes    partial, out: '='.
 // Twin      infuser-kernels/src/ops/influence/cpu.rs
 #include "device/reduce.cuh"
 #include "device/vec.cuh"
@@ -96,3 +98,27 @@ KERNEL void influence_sums_f32(const float* gradient, const float* exp_avg_sq, c
     }
 }
 EXPORT(influence_sums_f32)
+
+KERNEL void influence_rows_f32(const float* rows, const float* exp_avg_sq, const float* target, const u32* ids,
+                               double* out, u32 width, u32 stepped, float root_keep, float root_square,
+                               float epsilon) {
+    const float* gradient = rows + u64(blockIdx.x) * width;
+    u64 row = u64(ids[blockIdx.x]) * width;
+    bool whole = width % 8 == 0;
+    Kinds sums = {{0.0, 0.0, 0.0, 0.0}};
+    for (u32 col = threadIdx.x * 8; col < width; col += blockDim.x * 8) {
+        Values<8> past, g = run_of(gradient, col, width, whole), m = run_of(target + row, col, width, whole);
+#pragma unroll
+        for (int i = 0; i < 8; i++) past.at[i] = 0.0f;
+        if (stepped) past = run_of(exp_avg_sq + row, col, width, whole);
+#pragma unroll
+        for (int i = 0; i < 8; i++) past.at[i] = root_keep * sqrtf(past.at[i]);
+        add_run(sums, g, past, m, root_square, epsilon);
+    }
+#pragma unroll
+    for (int kind = 0; kind < 4; kind++) {
+        double total = block_sum(sums.at[kind]);
+        if (threadIdx.x == 0) out[u64(blockIdx.x) * 4 + kind] = total;
+    }
+}
+EXPORT(influence_rows_f32)

@@ -176,8 +176,9 @@ fn attentions(group: &mut Group<'_>) {
     let [mut out, mut dq] = [(); 2].map(|()| zeros(&[T, heads, width]));
     let [mut dk, mut dv] = [(); 2].map(|()| zeros(&[T, kv_heads, width]));
     let mut lse = zeros(&[T, heads]);
-    let segments: Vec<attention::Segment> =
+    let list: Vec<attention::Segment> =
         (0..16).map(|i| attention::Segment::causal(i * 256..(i + 1) * 256)).collect();
+    let segments = attention::Segments::from(list);
     let settings = attention::Attention { scale: 0.125, window: None };
     let pairs = 16 * 256 * 257 / 2 * heads * width;
     let qkv = [q.view(), k.view(), v.view()];
@@ -252,7 +253,7 @@ fn elementwise(group: &mut Group<'_>) {
         swiglu::backward(dout.view(), gate.view(), up.view(), outputs.0, outputs.1)
     });
     let frequencies = rope::inverse_frequencies(1e6, HEADS[2], &rope::Scaling::None);
-    let tables = rope::tables(Device::Cpu, &frequencies, 1.0, 256).expect("memory");
+    let tables = rope::tables(&Device::Cpu, &frequencies, 1.0, 256).expect("memory");
     let positions =
         Device::Cpu.upload_u32((0..T as u32).map(|t| t % 256).collect()).expect("memory");
     let mut q = tensor(1, &[T, HEADS[0], HEADS[2]]);
@@ -286,6 +287,7 @@ fn optimizers(group: &mut Group<'_>) {
             weight: weight.view_mut(),
             exp_avg: exp_avg.view_mut(),
             exp_avg_sq: exp_avg_sq.view_mut(),
+            rounded: None,
         };
         adamw::step(&hyper, 10, 1.0, gradient.view(), state)
     });

@@ -58,7 +58,7 @@ impl Task {
 }
 
 /// The model, and the optimizer that trained it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Trained {
     /// The model.
     pub model: Model,
@@ -100,7 +100,7 @@ pub fn train(steps: u64, seed: u64) -> Result<Trained> {
         model.forward(&batch, 1.0, &mut workspace)?;
         loss = -workspace.logp()?.iter().map(|x| f64::from(*x)).sum::<f64>() / TASKS as f64;
         let dlogp = vec![-1.0 / TASKS as f32; batch.outputs()];
-        gradients.clear();
+        gradients.clear()?;
         let sink = &mut Accumulate::new(&mut gradients);
         let gradient = OutputGradient { logp: &dlogp, entropy: None };
         model.backward(&batch, gradient, &mut workspace, sink)?;

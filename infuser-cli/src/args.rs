@@ -2,6 +2,7 @@
 
 mod chat;
 mod decoding;
+mod device;
 mod docs;
 mod experiment;
 mod grade;
@@ -19,6 +20,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use chat::Chat;
 pub(crate) use decoding::Decoding;
+pub(crate) use device::{Choice, OnDevice};
 pub(crate) use docs::DocsBuild;
 pub(crate) use experiment::Experiment;
 pub(crate) use grade::Grade;
@@ -145,6 +147,9 @@ pub(crate) struct Logprobs {
     /// Tokens that are computed together; more is faster and takes more memory.
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = at_least_one)]
     pub(crate) batch_tokens: usize,
+    /// Where to compute.
+    #[command(flatten)]
+    pub(crate) on: OnDevice,
 }
 
 /// `infuser generate`.
@@ -174,6 +179,9 @@ pub(crate) struct Generate {
     /// How tokens are drawn.
     #[command(flatten)]
     pub(crate) decoding: Decoding,
+    /// Where to compute.
+    #[command(flatten)]
+    pub(crate) on: OnDevice,
 }
 
 /// `infuser doctor`.

@@ -28,6 +28,7 @@ pub(crate) fn memory(
     config: &Config,
     solver: &ModelConfig,
     generator: Option<&ModelConfig>,
+    device: &Device,
 ) -> Result<Memory, Failure> {
     let mut parts = Vec::new();
     let roles = [
@@ -49,31 +50,32 @@ pub(crate) fn memory(
     let (mut pass, mut cache) = (0, 0);
     for (name, model, learns, rollout, update) in roles {
         let Some(model) = model else { continue };
-        let weights = memory::weights_bytes(model);
-        parts.push((format!("{name} weights"), weights));
+        let gradient = memory::tensors_bytes(model);
+        parts.push((format!("{name} weights"), memory::weights_bytes(model, device)));
         if learns {
-            parts.push((format!("{name} optimizer"), 2 * weights));
+            parts.push((format!("{name} optimizer"), memory::optimizer_bytes(model, device)));
         }
         let Update { batch_tokens, .. } = *update;
         let rows = batch_tokens.max(rollout.max_tokens);
-        let work = memory::workspace_bytes(model, update.keep(), rows, rows);
-        pass = pass.max(work + if learns { weights } else { 0 });
-        cache = cache.max(cache_bytes(rollout, model));
+        let work = memory::workspace_bytes(model, device, update.keep(), [rows, rows]);
+        pass = pass.max(work + if learns { gradient } else { 0 });
+        cache = cache.max(cache_bytes(rollout, model, device));
     }
     if config.needs_influence() {
-        parts.push(("influence target".into(), memory::weights_bytes(solver)));
+        parts.push(("influence target".into(), memory::tensors_bytes(solver)));
     }
     if config.influence.share_gradient {
-        parts.push(("shared gradient".into(), memory::weights_bytes(solver)));
+        parts.push(("shared gradient".into(), memory::tensors_bytes(solver)));
     }
     // One or the other: keys and values while sampling, activations and a gradient while learning.
     parts.push(("activations and gradient, or cache".into(), u128::max(pass, cache)));
     Ok(Memory { parts })
 }
 
-fn cache_bytes(rollout: &Rollout, model: &ModelConfig) -> u128 {
-    // The packed copy of the weights stands beside the cache.
-    ((rollout.cache_mib as u128) << 20) + memory::weights_bytes(model)
+fn cache_bytes(rollout: &Rollout, model: &ModelConfig, device: &Device) -> u128 {
+    // On the CPU the packed copy of the weights stands beside the cache.
+    let packed = if *device == Device::Cpu { memory::weights_bytes(model, device) } else { 0 };
+    ((rollout.cache_mib as u128) << 20) + packed
 }
 
 impl Memory {
@@ -89,8 +91,8 @@ impl Memory {
     }
 
     /// One line.
-    pub(crate) fn line(&self) -> String {
-        let free = doctor::available_memory();
+    pub(crate) fn line(&self, device: &Device) -> String {
+        let free = doctor::available_memory().filter(|_| *device == Device::Cpu);
         let free =
             free.map_or(String::new(), |free| format!(" of {} available", bytes(free.into())));
         format!("memory        {} at most{free}", bytes(self.total()))
@@ -126,7 +128,7 @@ const TIMED_TOKENS: usize = 512;
 /// A line on the time of an iteration, if every output is as long as it may be: a forward pass is timed.
 pub(crate) fn time(config: &Config, solver: &Role, inputs: &Inputs) -> Result<String, Failure> {
     let tokens = TIMED_TOKENS.min(solver.model.config().max_positions);
-    let batch = Batch::sequences(Device::Cpu, &[vec![0; tokens]])?;
+    let batch = Batch::sequences(solver.model.device(), &[vec![0; tokens]])?;
     let mut workspace = solver.model.workspace(infuser_model::Keep::Nothing)?;
     solver.model.forward(&batch, 1.0, &mut workspace)?;
     let start = Instant::now();

@@ -4,6 +4,7 @@ mod args;
 mod assets;
 mod chart;
 mod commands;
+mod device;
 mod display;
 mod encoder;
 mod examples;

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use infuser_influence::{AdamState, Objective, Question, Response, Settings, Weights};
-use infuser_kernels::Device;
 use infuser_model::{
     Keep, Model, ModelConfig, checkpoint,
     optim::{AdamW, Optimizer, OptimizerSettings},
@@ -13,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     args::{Advantage, Inputs},
+    device,
     encoder::Encoder,
     failure::Failure,
     jsonl::read,
@@ -42,8 +42,9 @@ impl Loaded {
         let encoder = Encoder::open(&inputs.model, inputs.chat)?;
         let target = questions(&inputs.target, inputs, &config, &encoder)?;
         let questions = questions(&inputs.questions, inputs, &config, &encoder)?;
-        let mut model = checkpoint::load(&inputs.model, Device::Cpu)?;
-        let mut optimizer = Optimizer::new(model.layout(), Device::Cpu, settings)?;
+        let device = device::open(inputs.on)?;
+        let mut model = checkpoint::load(&inputs.model, device.clone())?;
+        let mut optimizer = Optimizer::new(model.layout(), device, settings)?;
         if let Some(state) = &inputs.optimizer {
             checkpoint::load_state(state, &mut model, &mut optimizer)?;
         }

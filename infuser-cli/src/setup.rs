@@ -88,13 +88,13 @@ pub(crate) fn roles(
     device: Device,
 ) -> Result<(Role, Option<Role>), Failure> {
     let solver_voice = Arc::new(voice(config, &folders.solver)?);
-    let model = checkpoint::load(&folders.solver, device)?;
+    let model = checkpoint::load(&folders.solver, device.clone())?;
     let Some(folder) = &folders.generator else {
         let solver = role(model, solver_voice, config.solver_learns(), &config.solver.update)?;
         return Ok((solver, None));
     };
     let (other, other_voice) = if folder == &folders.solver {
-        (model.clone(), solver_voice.clone())
+        (model.copy()?, solver_voice.clone())
     } else {
         (checkpoint::load(folder, device)?, Arc::new(voice(config, folder)?))
     };

@@ -53,6 +53,43 @@ fn bad_lines_are_named() {
     assert_refused(&output, &["no lines"]);
 }
 
+/// On a machine with a GPU and its libraries it is no error, and there is nothing to see.
+#[test]
+fn a_device_that_is_not_there_is_named() {
+    let doctor = infuser(&["doctor", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    if report["devices"].as_array().unwrap().iter().any(|device| device == "cuda") {
+        println!("skipped: there is a GPU");
+        return;
+    }
+    let (line, model) = (r#"{"id": 1, "tokens": [1, 2]}"#, fixture("models/qwen2"));
+    for command in ["logprobs", "generate"] {
+        let more: &[&str] = if command == "generate" { &["--max-tokens", "1"] } else { &[] };
+        let output = on_lines(command, &model, line, &[more, &["--device", "cuda"]].concat());
+        assert_refused(&output, &["--device cuda", "there is no NVIDIA driver", "install"]);
+        // One line, and with `auto` or nothing said, the processor without a word.
+        assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+        let [silent, auto, cpu] = [&[][..], &["--device", "auto"], &["--device", "cpu"]]
+            .map(|device| on_lines(command, &model, line, &[more, device].concat()));
+        assert_eq!((stderr(&auto), stderr(&silent)), (String::new(), String::new()));
+        assert_eq!((&auto.stdout, &silent.stdout), (&cpu.stdout, &cpu.stdout));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run").into_os_string();
+    for command in
+        [&["train"][..], &["pretrain", "--recipe", "tiny"], &["experiment", "--arms", "tiny"]]
+    {
+        let mut arguments: Vec<std::ffi::OsString> = command.iter().map(Into::into).collect();
+        arguments.extend(["--device".into(), "cuda".into(), "--out".into(), out.clone()]);
+        assert_refused(&infuser(&arguments), &["--device cuda", "there is no NVIDIA driver"]);
+        assert!(!Path::new(&out).exists(), "a refused command leaves no folder behind");
+    }
+    assert_refused(
+        &on_lines("logprobs", &model, line, &["--device", "tpu"]),
+        &["'tpu'", "auto, cpu, cuda"],
+    );
+}
+
 #[test]
 fn bad_settings_are_named() {
     let line = r#"{"id": 1, "tokens": [1]}"#;

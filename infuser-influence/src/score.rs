@@ -93,7 +93,7 @@ impl Scores {
 }
 
 /// What scoring passes saw of the questions: all that one optimizer step on them takes.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Shared {
     /// `Σ_q ∇L_q`: the gradient of all questions' losses.
     pub gradient: Tensors,
@@ -311,7 +311,7 @@ impl<'a> Scorer<'a> {
     ) -> Result<Score> {
         let mut gradients = match self.stored.take() {
             Some(mut gradients) => {
-                gradients.clear();
+                gradients.clear()?;
                 gradients
             }
             None => Tensors::zeros(self.model.layout(), self.model.device())?,

@@ -1,7 +1,7 @@
 //! The gradient sink that sums instead of storing.
 
 use infuser_kernels::{
-    Buffer, Device, View, ViewMut, Write,
+    Buffer, Device, Dtype, View, ViewMut, Write,
     ops::{
         bias, embedding, head,
         influence::{self, Preconditioner, Sums},
@@ -92,7 +92,7 @@ impl<'a> Influence<'a> {
         let shape = self.comparison.target[id].dims();
         let mut gradient = self.comparison.target[id].device().zeros_f32(shape.axes())?;
         for (question, sums) in self.sums.iter_mut().enumerate() {
-            gradient.clear();
+            gradient.clear()?;
             for range in questions.ranges(question) {
                 form(range.clone(), gradient.view_mut())?;
             }
@@ -138,7 +138,9 @@ impl<'a> Influence<'a> {
         held: &mut Buffer,
     ) -> Result<()> {
         let outputs = &self.packed.outputs;
-        if !Self::alone(outputs, x.dims().rows()) {
+        // A copy of each row by itself is for memory that is near.
+        let near = x.device() == Device::Cpu;
+        if !(near && Self::alone(outputs, x.dims().rows())) {
             if !touched.is_empty() {
                 let taken = (&self.touched[touched.clone()], first);
                 question_sums::take_rows(
@@ -169,14 +171,22 @@ impl<'a> Influence<'a> {
     }
 
     /// Zeros for the touched rows.
-    fn rows(&self, device: Device, width: usize) -> Result<Buffer> {
+    fn rows(&self, device: &Device, width: usize) -> Result<Buffer> {
         Ok(device.zeros_f32(&[self.touched.len(), width])?)
     }
 }
 
+/// Size of the logits, and of a gradient of their part of the weight, that exist at one time on CUDA.
+const CUDA_SCRATCH_BYTES: usize = 128 << 20;
+
 /// Columns of the vocabulary whose logits exist at one time.
-fn columns(outputs: usize, vocab: usize) -> usize {
-    (head::SCRATCH_BYTES / (4 * outputs.max(1))).max(256).min(vocab.max(1))
+fn columns(device: &Device, [outputs, width]: [usize; 2], vocab: usize) -> usize {
+    match device {
+        Device::Cpu => (head::SCRATCH_BYTES / (4 * outputs.max(1))).max(256).min(vocab.max(1)),
+        // Products for many processors at a time, of logits and of a gradient; a multiple of 8, so that
+        // rows of the weight are aligned.
+        _ => (CUDA_SCRATCH_BYTES / (4 * outputs.max(width).max(1))).max(256) / 8 * 8,
+    }
 }
 
 impl GradientSink for Influence<'_> {
@@ -223,7 +233,7 @@ impl GradientSink for Influence<'_> {
         }
         let mut held = match self.held.take() {
             Some(held) => held,
-            None => self.rows(tokens.device(), dx.dims().row_len())?,
+            None => self.rows(&tokens.device(), dx.dims().row_len())?,
         };
         let mut places = vec![0; self.packed.tokens.len()];
         for question in 0..self.packed.rows.len() {
@@ -253,15 +263,21 @@ impl GradientSink for Influence<'_> {
         let (outputs, vocab) = (head.x.dims().rows(), head.weight.dims().rows());
         let device = head.x.device();
         let tied = self.tied == Some(weight);
-        let mut held = self.rows(device, if tied { head.x.dims().row_len() } else { 0 })?;
+        let mut held = self.rows(&device, if tied { head.x.dims().row_len() } else { 0 })?;
         let against = self.comparison.at(weight);
-        let step = columns(outputs, vocab);
+        let step = columns(&device, [outputs, head.x.dims().row_len()], vocab);
         let mut write = Write::Overwrite;
+        // Parts of `dx` are added up in f32 and rounded once.
+        let mut sum = match dx.dtype() {
+            Dtype::F32 => None,
+            _ => Some(device.zeros_f32(dx.dims().axes())?),
+        };
         for start in (0..vocab).step_by(step) {
             let columns = start..vocab.min(start + step);
-            let mut dz = device.zeros_f32(&[outputs, columns.len()])?;
+            let mut dz = device.zeros_float(&[outputs, columns.len()])?;
             head::dlogits(head, columns.clone(), upstream, dz.view_mut())?;
-            matmul::nn(dz.view(), head.weight.rows(columns.clone())?, dx.reborrow(), write)?;
+            let out = sum.as_mut().map_or_else(|| dx.reborrow(), Buffer::view_mut);
+            matmul::nn(dz.view(), head.weight.rows(columns.clone())?, out, write)?;
             write = Write::Add;
             if let Some(total) = &mut self.total {
                 let rows = total[weight].rows_mut(columns.clone())?;
@@ -273,6 +289,9 @@ impl GradientSink for Influence<'_> {
             self.head_part(&mut dz, head.x, (own, columns.start), &against, &mut held)?;
         }
         self.held = tied.then_some(held);
+        if let Some(sum) = sum {
+            dx.copy_from(sum.view())?;
+        }
         Ok(())
     }
 }

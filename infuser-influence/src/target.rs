@@ -22,7 +22,7 @@ pub struct Origin {
 }
 
 /// A reference gradient `m`: raw, not preconditioned, not clipped; never zero.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Target {
     gradient: Tensors,
     norm: f64,
@@ -80,7 +80,7 @@ impl Target {
         let mut blended = newer.gradient;
         for (new, old) in blended.buffers_mut().iter_mut().zip(self.gradient.buffers()) {
             add::scale((1.0 - beta) as f32, new.view_mut())?;
-            let mut part = old.clone();
+            let mut part = old.copy()?;
             add::scale(beta as f32, part.view_mut())?;
             add::add(part.view(), new.view_mut())?;
         }
@@ -92,6 +92,14 @@ impl Target {
             gradients: self.origin.gradients + newer.origin.gradients,
         };
         Ok(())
+    }
+
+    /// A second target with the same gradient.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the device has no room.
+    pub fn copy(&self) -> Result<Self> {
+        Ok(Self { gradient: self.gradient.copy()?, norm: self.norm, origin: self.origin })
     }
 
     /// The gradient.

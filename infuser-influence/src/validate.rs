@@ -206,7 +206,7 @@ impl<'a> TestStand<'a> {
             batches.push((packed, dlogp));
         }
         let temperature = objective.temperature;
-        let copy = model.clone();
+        let copy = model.copy()?;
         Ok(Self { original: model, optimizer, copy, batches, temperature, workspace })
     }
 
@@ -218,7 +218,7 @@ impl<'a> TestStand<'a> {
     /// The loss after one step of the copy, which is then as it was.
     fn loss_after(&mut self, (step, rate): (Step, f64), gradient: &Tensors) -> Result<f64> {
         let settings = step.settings(self.optimizer.settings(), rate);
-        let mut optimizer = self.optimizer.clone().with_settings(settings);
+        let mut optimizer = self.optimizer.copy()?.with_settings(settings);
         let report = optimizer.step(self.copy.weights_mut(), gradient)?;
         if report.skipped {
             return Err(Error::Setting("a gradient that is not finite takes no step".into()));

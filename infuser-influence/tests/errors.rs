@@ -107,7 +107,7 @@ fn bad_settings_are_named() {
     let endless = Objective { mean_tokens: f64::NAN, ..good };
     assert!(message(SETTINGS, endless).contains("mean_tokens NaN"));
     let mut target = measure(&model, &questions, SETTINGS).unwrap();
-    let newer = target.clone();
+    let newer = target.copy().unwrap();
     assert!(target.blend(newer, 1.0).unwrap_err().to_string().contains("momentum beta 1"));
 }
 

@@ -97,8 +97,8 @@ fn momentum_is_an_average_of_gradients() {
     let model = model("qwen3", 5);
     let all = dev(&model);
     let [first, second] = [0, 1].map(|i| target(&model, &all[i..=i]));
-    let mut blended = first.clone();
-    blended.blend(second.clone(), 0.75).unwrap();
+    let mut blended = first.copy().unwrap();
+    blended.blend(second.copy().unwrap(), 0.75).unwrap();
     for (id, _) in model.layout().iter() {
         let [a, b, got] =
             [&first, &second, &blended].map(|target| target.gradient()[id].to_f32().unwrap());

@@ -5,6 +5,7 @@
 //! - `golden`: scores of the published code
 //! - `twin`: scores in f64, and the derivative that they are
 //! - `update`: a whole solver update of the published code
+//! - `cuda`: the CUDA code path on the emulator against the CPU
 //! - `errors`: what has no score is named
 //!
 //! `golden` and `update` read a `shared` folder beside the project (or at `INFUSER_SHARED`) if there is
@@ -14,6 +15,7 @@ mod fixtures;
 mod random;
 mod rollouts;
 
+mod cuda;
 mod errors;
 mod golden;
 mod laws;

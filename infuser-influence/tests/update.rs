@@ -194,7 +194,7 @@ fn check(folder: &Path, golden: &Golden, index: &Value, name: &str) {
     assert_eq!(starts.len(), norms.len(), "{name}: steps");
     let mut losses = 0.0;
     for (step, (start, norm)) in starts.iter().zip(norms).enumerate() {
-        gradients.clear();
+        gradients.clear().unwrap();
         let end = rollouts.rows.len().min(start + update.mini);
         for from in (*start..end).step_by(update.micro) {
             let range = from..end.min(from + update.micro);

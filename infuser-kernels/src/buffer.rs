@@ -1,19 +1,25 @@
-//! Owned memory on a device, and borrowed views of it. No arithmetic happens here.
+//! Owned memory on a device. No arithmetic happens here.
 
-use std::fmt;
-use std::ops::Range;
+use std::{fmt, ops::Range};
+
+use half::bf16;
 
 use crate::{
-    Device, Dims,
+    Device, Dims, View, ViewMut,
+    cuda::{Driver, Element, Indices, Memory},
     error::{Error, Result},
+    view::{Data, DataMut},
 };
 
 /// The element type of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Dtype {
-    /// IEEE single precision: weights, activations, optimizer state.
+    /// IEEE single precision: on the CPU everything; on CUDA statistics, gradients of parameters,
+    /// optimizer state.
     F32,
+    /// The upper half of it: weights and activations on CUDA.
+    Bf16,
     /// Unsigned 32-bit: token ids, row indices, positions.
     U32,
 }
@@ -23,6 +29,7 @@ impl Dtype {
     pub fn size_bytes(self) -> usize {
         match self {
             Self::F32 | Self::U32 => 4,
+            Self::Bf16 => 2,
         }
     }
 }
@@ -31,48 +38,41 @@ impl fmt::Display for Dtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::F32 => "f32",
+            Self::Bf16 => "bf16",
             Self::U32 => "u32",
         })
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 enum Storage {
     CpuF32(Vec<f32>),
     CpuU32(Vec<u32>),
+    /// The memory may be longer than the tensor.
+    CudaF32(Memory<f32>),
+    CudaBf16(Memory<bf16>),
+    CudaU32(Indices),
 }
 
 /// A contiguous row-major tensor that owns its memory.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Buffer {
     dims: Dims,
     storage: Storage,
 }
 
-/// A borrowed, read-only tensor: a whole [`Buffer`] or consecutive rows of one.
-#[derive(Debug, Clone, Copy)]
-pub struct View<'a> {
-    dims: Dims,
-    data: Data<'a>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Data<'a> {
-    CpuF32(&'a [f32]),
-    CpuU32(&'a [u32]),
-}
-
-/// A borrowed tensor that an op writes to.
-#[derive(Debug)]
-pub struct ViewMut<'a> {
-    dims: Dims,
-    data: DataMut<'a>,
-}
-
-#[derive(Debug)]
-enum DataMut<'a> {
-    CpuF32(&'a mut [f32]),
-    CpuU32(&'a mut [u32]),
+/// The values are compared, wherever they are; what cannot be read is equal to nothing.
+impl PartialEq for Buffer {
+    fn eq(&self, other: &Self) -> bool {
+        let same = self.dims == other.dims && self.dtype() == other.dtype();
+        same && match (&self.storage, &other.storage) {
+            (Storage::CpuF32(a), Storage::CpuF32(b)) => a == b,
+            (Storage::CpuU32(a), Storage::CpuU32(b)) => a == b,
+            (Storage::CudaU32(a), Storage::CudaU32(b)) => a.values() == b.values(),
+            _ if self.device() != other.device() => false,
+            _ => self.to_f32().is_ok_and(|a| other.to_f32().is_ok_and(|b| a == b)),
+        }
+    }
 }
 
 /// A vector of one value, or an error if there is no room for it.
@@ -104,16 +104,49 @@ fn refill<T: Clone + Default>(values: &mut Vec<T>, dims: Dims) -> Result<()> {
     Ok(())
 }
 
+/// Device memory for `dims`, the old one if it is long enough.
+fn grow<T: Element>(memory: &mut Memory<T>, dims: Dims) -> Result<()> {
+    if dims.len() > memory.len() {
+        let driver = memory.slice().driver().clone();
+        *memory = Memory::unset(&driver, 0)?;
+        *memory = Memory::unset(&driver, dims.len())?;
+    }
+    Ok(())
+}
+
+fn zeroed<T: Element>(driver: &Driver, len: usize) -> Result<Memory<T>> {
+    let mut memory = Memory::unset(driver, len)?;
+    memory.slice_mut().clear()?;
+    Ok(memory)
+}
+
+/// Memory with the first `len` elements of another.
+fn copied<T: Element>(from: &Memory<T>, len: usize) -> Result<Memory<T>> {
+    let from = from.slice().range(0..len)?;
+    let mut memory = Memory::unset(from.driver(), len)?;
+    memory.slice_mut().copy_from(from)?;
+    Ok(memory)
+}
+
 impl Buffer {
-    pub(crate) fn zeros(device: Device, dims: Dims, dtype: Dtype) -> Result<Self> {
+    pub(crate) fn zeros(device: &Device, dims: Dims, dtype: Dtype) -> Result<Self> {
         let storage = match (device, dtype) {
             (Device::Cpu, Dtype::F32) => Storage::CpuF32(filled(dims, 0.0)?),
             (Device::Cpu, Dtype::U32) => Storage::CpuU32(filled(dims, 0)?),
+            (Device::Cpu, Dtype::Bf16) => {
+                let problem = "the CPU holds no bf16; use f32";
+                return Err(Error::argument("buffer::zeros", problem));
+            }
+            (Device::Cuda(driver), Dtype::F32) => Storage::CudaF32(zeroed(driver, dims.len())?),
+            (Device::Cuda(driver), Dtype::Bf16) => Storage::CudaBf16(zeroed(driver, dims.len())?),
+            (Device::Cuda(driver), Dtype::U32) => {
+                Storage::CudaU32(Indices::new(driver, filled(dims, 0)?))
+            }
         };
         Ok(Self { dims, storage })
     }
 
-    pub(crate) fn from_f32(device: Device, values: Vec<f32>, dims: Dims) -> Result<Self> {
+    pub(crate) fn from_f32(device: &Device, values: Vec<f32>, dims: Dims) -> Result<Self> {
         if values.len() != dims.len() {
             let got = Dims::new(&[values.len()])?;
             return Err(Error::Shape {
@@ -123,16 +156,42 @@ impl Buffer {
                 got,
             });
         }
-        match device {
-            Device::Cpu => Ok(Self { dims, storage: Storage::CpuF32(values) }),
-        }
+        let storage = match device {
+            Device::Cpu => Storage::CpuF32(values),
+            Device::Cuda(driver) => Storage::CudaF32(Memory::upload(driver, &values)?),
+        };
+        Ok(Self { dims, storage })
     }
 
-    pub(crate) fn from_u32(device: Device, values: Vec<u32>) -> Result<Self> {
+    pub(crate) fn from_u32(device: &Device, values: Vec<u32>) -> Result<Self> {
         let dims = Dims::new(&[values.len()])?;
-        match device {
-            Device::Cpu => Ok(Self { dims, storage: Storage::CpuU32(values) }),
-        }
+        let storage = match device {
+            Device::Cpu => Storage::CpuU32(values),
+            Device::Cuda(driver) => Storage::CudaU32(Indices::new(driver, values)),
+        };
+        Ok(Self { dims, storage })
+    }
+
+    /// A second buffer with the same values.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if there is no room.
+    pub fn copy(&self) -> Result<Self> {
+        let len = self.dims.len();
+        let storage = match &self.storage {
+            Storage::CpuF32(values) => {
+                let mut new = filled(self.dims, 0.0)?;
+                new.copy_from_slice(values);
+                Storage::CpuF32(new)
+            }
+            Storage::CpuU32(values) => Storage::CpuU32(values.clone()),
+            Storage::CudaF32(memory) => Storage::CudaF32(copied(memory, len)?),
+            Storage::CudaBf16(memory) => Storage::CudaBf16(copied(memory, len)?),
+            Storage::CudaU32(indices) => {
+                Storage::CudaU32(Indices::new(indices.driver(), indices.values().to_vec()))
+            }
+        };
+        Ok(Self { dims: self.dims, storage })
     }
 
     /// The shape.
@@ -143,37 +202,49 @@ impl Buffer {
     /// The element type.
     pub fn dtype(&self) -> Dtype {
         match self.storage {
-            Storage::CpuF32(_) => Dtype::F32,
-            Storage::CpuU32(_) => Dtype::U32,
+            Storage::CpuF32(_) | Storage::CudaF32(_) => Dtype::F32,
+            Storage::CudaBf16(_) => Dtype::Bf16,
+            Storage::CpuU32(_) | Storage::CudaU32(_) => Dtype::U32,
         }
     }
 
     /// Where the memory is.
     pub fn device(&self) -> Device {
-        match self.storage {
+        match &self.storage {
             Storage::CpuF32(_) | Storage::CpuU32(_) => Device::Cpu,
+            Storage::CudaF32(memory) => Device::Cuda(memory.slice().driver().clone()),
+            Storage::CudaBf16(memory) => Device::Cuda(memory.slice().driver().clone()),
+            Storage::CudaU32(indices) => Device::Cuda(indices.driver().clone()),
         }
     }
 
-    /// Size of the memory held.
+    /// Size of the tensor.
     pub fn size_bytes(&self) -> usize {
         self.dims.len() * self.dtype().size_bytes()
     }
 
     /// The whole tensor, to read.
     pub fn view(&self) -> View<'_> {
+        let len = self.dims.len();
         let data = match &self.storage {
             Storage::CpuF32(values) => Data::CpuF32(values),
             Storage::CpuU32(values) => Data::CpuU32(values),
+            Storage::CudaF32(memory) => Data::CudaF32(memory.slice().first(len)),
+            Storage::CudaBf16(memory) => Data::CudaBf16(memory.slice().first(len)),
+            Storage::CudaU32(indices) => Data::CudaU32(indices),
         };
         View { dims: self.dims, data }
     }
 
     /// The whole tensor, to write.
     pub fn view_mut(&mut self) -> ViewMut<'_> {
+        let len = self.dims.len();
         let data = match &mut self.storage {
             Storage::CpuF32(values) => DataMut::CpuF32(values),
             Storage::CpuU32(values) => DataMut::CpuU32(values),
+            Storage::CudaF32(memory) => DataMut::CudaF32(memory.slice_mut().first(len)),
+            Storage::CudaBf16(memory) => DataMut::CudaBf16(memory.slice_mut().first(len)),
+            Storage::CudaU32(indices) => DataMut::CudaU32(indices),
         };
         ViewMut { dims: self.dims, data }
     }
@@ -194,28 +265,45 @@ impl Buffer {
         self.view_mut().rows(range)
     }
 
-    /// A copy of the values in host memory.
+    /// A copy of the values in host memory, bf16 widened. On CUDA it waits for all work before it.
     ///
     /// # Errors
-    /// [`Error::Dtype`] if the buffer does not hold f32.
+    /// [`Error::Dtype`] if the buffer holds indices; [`Error::Driver`] if the device cannot be read.
     pub fn to_f32(&self) -> Result<Vec<f32>> {
-        Ok(self.view().f32("buffer::to_f32", "self")?.to_vec())
+        let len = self.dims.len();
+        match &self.storage {
+            Storage::CudaF32(memory) => memory.slice().range(0..len)?.download(),
+            Storage::CudaBf16(memory) => {
+                let values = memory.slice().range(0..len)?.download()?;
+                Ok(values.into_iter().map(bf16::to_f32).collect())
+            }
+            _ => Ok(self.view().f32("buffer::to_f32", "self")?.to_vec()),
+        }
     }
 
-    /// Overwrites all values from host memory.
+    /// Overwrites all values from host memory; bf16 is rounded to nearest, ties to even.
     ///
     /// # Errors
-    /// [`Error::Shape`] on another length, [`Error::Dtype`] if the buffer does not hold f32.
+    /// [`Error::Shape`] on another length, [`Error::Dtype`] if the buffer holds indices,
+    /// [`Error::Driver`] if the device cannot be written.
     pub fn copy_from_f32(&mut self, values: &[f32]) -> Result<()> {
         const OP: &str = "buffer::copy_from_f32";
         let expected = self.dims;
-        let held = self.view_mut().into_f32(OP, "self")?;
-        if held.len() != values.len() {
+        if expected.len() != values.len() {
             let got = Dims::new(&[values.len()])?;
             return Err(Error::Shape { op: OP, tensor: "values", expected, got });
         }
-        held.copy_from_slice(values);
-        Ok(())
+        match &mut self.storage {
+            Storage::CudaF32(memory) => memory.slice_mut().range(0..values.len())?.upload(values),
+            Storage::CudaBf16(memory) => {
+                let rounded: Vec<bf16> = values.iter().map(|x| bf16::from_f32(*x)).collect();
+                memory.slice_mut().range(0..rounded.len())?.upload(&rounded)
+            }
+            _ => {
+                self.view_mut().into_f32(OP, "self")?.copy_from_slice(values);
+                Ok(())
+            }
+        }
     }
 
     /// Changes the length of the first axis, keeping the memory if it is large enough. What the
@@ -233,211 +321,27 @@ impl Buffer {
         match &mut self.storage {
             Storage::CpuF32(values) => refill(values, dims)?,
             Storage::CpuU32(values) => refill(values, dims)?,
+            Storage::CudaF32(memory) => grow(memory, dims)?,
+            Storage::CudaBf16(memory) => grow(memory, dims)?,
+            Storage::CudaU32(indices) => refill(indices.values_mut(), dims)?,
         }
         self.dims = dims;
         Ok(())
     }
 
     /// Overwrites every element with zero.
-    pub fn clear(&mut self) {
+    ///
+    /// # Errors
+    /// [`Error::Driver`] if the device refuses.
+    pub fn clear(&mut self) -> Result<()> {
         match &mut self.storage {
             Storage::CpuF32(values) => values.fill(0.0),
             Storage::CpuU32(values) => values.fill(0),
-        }
-    }
-}
-
-fn check_rows(range: &Range<usize>, dims: Dims) -> Result<()> {
-    if dims.rank() == 0 || range.start > range.end || range.end > dims.rows() {
-        let problem = format!("rows {range:?} are outside a tensor of shape {dims}");
-        return Err(Error::argument("buffer::rows", problem));
-    }
-    Ok(())
-}
-
-fn check_reshape(from: Dims, axes: &[usize]) -> Result<Dims> {
-    let dims = Dims::new(axes)?;
-    if dims.len() != from.len() {
-        return Err(Error::Shape {
-            op: "buffer::reshape",
-            tensor: "self",
-            expected: dims,
-            got: from,
-        });
-    }
-    Ok(dims)
-}
-
-impl<'a> View<'a> {
-    /// The shape.
-    pub fn dims(&self) -> Dims {
-        self.dims
-    }
-
-    /// The element type.
-    pub fn dtype(&self) -> Dtype {
-        match self.data {
-            Data::CpuF32(_) => Dtype::F32,
-            Data::CpuU32(_) => Dtype::U32,
-        }
-    }
-
-    /// Where the memory is.
-    pub fn device(&self) -> Device {
-        match self.data {
-            Data::CpuF32(_) | Data::CpuU32(_) => Device::Cpu,
-        }
-    }
-
-    /// Consecutive rows (steps of the first axis).
-    ///
-    /// # Errors
-    /// [`Error::Argument`] if the range leaves the tensor.
-    pub fn rows(self, range: Range<usize>) -> Result<Self> {
-        check_rows(&range, self.dims)?;
-        let dims = self.dims.with_rows(range.len());
-        let width = self.dims.row_len();
-        let elements = range.start * width..range.end * width;
-        let data = match self.data {
-            Data::CpuF32(values) => Data::CpuF32(&values[elements]),
-            Data::CpuU32(values) => Data::CpuU32(&values[elements]),
-        };
-        Ok(Self { dims, data })
-    }
-
-    /// The same elements under another shape.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if the element counts differ.
-    pub fn reshape(self, axes: &[usize]) -> Result<Self> {
-        Ok(Self { dims: check_reshape(self.dims, axes)?, data: self.data })
-    }
-
-    /// The elements, for CPU code of the op `op`.
-    ///
-    /// # Errors
-    /// [`Error::Dtype`] if the view does not hold f32.
-    pub fn f32(self, op: &'static str, tensor: &'static str) -> Result<&'a [f32]> {
-        match self.data {
-            Data::CpuF32(values) => Ok(values),
-            _ => Err(Error::Dtype { op, tensor, expected: Dtype::F32, got: self.dtype() }),
-        }
-    }
-
-    /// The elements, for CPU code of the op `op`.
-    ///
-    /// # Errors
-    /// [`Error::Dtype`] if the view does not hold u32.
-    pub fn u32(self, op: &'static str, tensor: &'static str) -> Result<&'a [u32]> {
-        match self.data {
-            Data::CpuU32(values) => Ok(values),
-            _ => Err(Error::Dtype { op, tensor, expected: Dtype::U32, got: self.dtype() }),
-        }
-    }
-}
-
-impl<'a> ViewMut<'a> {
-    /// The shape.
-    pub fn dims(&self) -> Dims {
-        self.dims
-    }
-
-    /// The element type.
-    pub fn dtype(&self) -> Dtype {
-        match self.data {
-            DataMut::CpuF32(_) => Dtype::F32,
-            DataMut::CpuU32(_) => Dtype::U32,
-        }
-    }
-
-    /// Where the memory is.
-    pub fn device(&self) -> Device {
-        match self.data {
-            DataMut::CpuF32(_) | DataMut::CpuU32(_) => Device::Cpu,
-        }
-    }
-
-    /// The same tensor, to read, for as long as `self` is not used.
-    pub fn as_view(&self) -> View<'_> {
-        let data = match &self.data {
-            DataMut::CpuF32(values) => Data::CpuF32(values),
-            DataMut::CpuU32(values) => Data::CpuU32(values),
-        };
-        View { dims: self.dims, data }
-    }
-
-    /// A shorter borrow of the same tensor, so that it can be passed on and used again.
-    pub fn reborrow(&mut self) -> ViewMut<'_> {
-        let data = match &mut self.data {
-            DataMut::CpuF32(values) => DataMut::CpuF32(values),
-            DataMut::CpuU32(values) => DataMut::CpuU32(values),
-        };
-        ViewMut { dims: self.dims, data }
-    }
-
-    /// Overwrites all elements with those of a tensor of the same shape.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] or [`Error::Dtype`] if the two differ.
-    pub fn copy_from(self, source: View<'_>) -> Result<()> {
-        const OP: &str = "buffer::copy_from";
-        if self.dims != source.dims {
-            let (expected, got) = (self.dims, source.dims);
-            return Err(Error::Shape { op: OP, tensor: "source", expected, got });
-        }
-        match self.data {
-            DataMut::CpuF32(values) => values.copy_from_slice(source.f32(OP, "source")?),
-            DataMut::CpuU32(values) => values.copy_from_slice(source.u32(OP, "source")?),
+            Storage::CudaF32(memory) => memory.slice_mut().clear()?,
+            Storage::CudaBf16(memory) => memory.slice_mut().clear()?,
+            Storage::CudaU32(indices) => indices.values_mut().fill(0),
         }
         Ok(())
-    }
-
-    /// Consecutive rows (steps of the first axis).
-    ///
-    /// # Errors
-    /// [`Error::Argument`] if the range leaves the tensor.
-    pub fn rows(self, range: Range<usize>) -> Result<Self> {
-        check_rows(&range, self.dims)?;
-        let dims = self.dims.with_rows(range.len());
-        let width = self.dims.row_len();
-        let elements = range.start * width..range.end * width;
-        let data = match self.data {
-            DataMut::CpuF32(values) => DataMut::CpuF32(&mut values[elements]),
-            DataMut::CpuU32(values) => DataMut::CpuU32(&mut values[elements]),
-        };
-        Ok(Self { dims, data })
-    }
-
-    /// The same elements under another shape.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if the element counts differ.
-    pub fn reshape(self, axes: &[usize]) -> Result<Self> {
-        Ok(Self { dims: check_reshape(self.dims, axes)?, data: self.data })
-    }
-
-    /// The elements, for CPU code of the op `op`.
-    ///
-    /// # Errors
-    /// [`Error::Dtype`] if the view does not hold f32.
-    pub fn into_f32(self, op: &'static str, tensor: &'static str) -> Result<&'a mut [f32]> {
-        let got = self.dtype();
-        match self.data {
-            DataMut::CpuF32(values) => Ok(values),
-            _ => Err(Error::Dtype { op, tensor, expected: Dtype::F32, got }),
-        }
-    }
-
-    /// The elements, for CPU code of the op `op`.
-    ///
-    /// # Errors
-    /// [`Error::Dtype`] if the view does not hold u32.
-    pub fn into_u32(self, op: &'static str, tensor: &'static str) -> Result<&'a mut [u32]> {
-        let got = self.dtype();
-        match self.data {
-            DataMut::CpuU32(values) => Ok(values),
-            _ => Err(Error::Dtype { op, tensor, expected: Dtype::U32, got }),
-        }
     }
 }
 

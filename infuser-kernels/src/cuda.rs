@@ -2,7 +2,8 @@
 //!
 //! A kernel is a variant of [`Kernel`]; a wrapper (one module an op) checks lengths and ranges and
 //! fills in a launch; one function hands it to a [`Driver`]. A driver is a GPU, or in tests the SIMT
-//! emulator, which runs the same source on the host. Ops do not dispatch here yet.
+//! emulator, which runs the same source on the host. A [`Device::Cuda`](crate::Device::Cuda) carries its
+//! driver, and each op's `cuda.rs` calls the wrappers with the memory of its buffers.
 //!
 //! Weights and activations are bf16, sums and parameter gradients f32.
 
@@ -20,13 +21,16 @@ pub mod fill;
 mod gpu;
 pub mod grad_norm;
 pub mod head;
+mod indices;
 pub mod influence;
 mod kernel;
 mod launch;
 pub mod matmul;
 mod memory;
 pub mod nvrtc;
+mod operands;
 pub mod paged;
+pub mod question_rows;
 pub mod rmsnorm;
 pub mod rope;
 pub mod sample;
@@ -36,7 +40,9 @@ pub mod swiglu;
 #[cfg(test)]
 mod tests;
 
-pub use gpu::Gpu;
+pub use gpu::{Gpu, gpus};
+pub(crate) use indices::{Indices, kept};
 pub use kernel::{HEADERS, Kernel, Source};
 pub use launch::Driver;
 pub use memory::{Element, Memory, Slice, SliceMut};
+pub(crate) use operands::{Operands, aligned};

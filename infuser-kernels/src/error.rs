@@ -46,6 +46,18 @@ pub enum Error {
         /// The element type that was passed.
         got: Dtype,
     },
+    /// A tensor lies on another device than the op works on.
+    #[error("{op}: `{tensor}` is on {got}, expected {expected}")]
+    Device {
+        /// The op, as `folder::function`.
+        op: &'static str,
+        /// The parameter name in the op's signature.
+        tensor: &'static str,
+        /// The device of the op's other tensors.
+        expected: &'static str,
+        /// Where it lies.
+        got: &'static str,
+    },
     /// A value is outside the range in which the op is defined.
     #[error("{op}: {problem}")]
     Argument {

@@ -34,11 +34,13 @@ pub mod rng;
 mod simd;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod view;
 
-pub use buffer::{Buffer, Dtype, View, ViewMut};
+pub use buffer::{Buffer, Dtype};
 pub use device::Device;
 pub use dims::Dims;
 pub use error::{Error, Result};
+pub use view::{View, ViewMut};
 
 /// How an op treats what its output already holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

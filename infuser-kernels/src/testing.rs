@@ -3,7 +3,19 @@
 //! Oracles work in f64. [`assert_close`] reports the first and the worst mismatch and how much of the
 //! bound is used up, so that a shrinking margin shows before it fails.
 
-use crate::{Buffer, Device, rng::Stream};
+use std::{
+    env,
+    sync::{Arc, OnceLock},
+};
+
+use crate::{
+    Buffer, Device,
+    cuda::{
+        Driver,
+        simt::{Build, Emulator},
+    },
+    rng::Stream,
+};
 
 /// An absolute and a relative bound; a value passes if it is within their sum.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +33,27 @@ impl Tolerance {
     pub const F32_SUM: Self = Self { absolute: 1e-5, relative: 2e-5 };
     /// For central differences in f64 with [`assert_gradient`]'s step.
     pub const DIFFERENCE: Self = Self { absolute: 1e-7, relative: 1e-6 };
+}
+
+/// How far bf16 moves logits, log-probabilities and entropies of a tiny model, as a [`share`]: the weights
+/// and each of some twenty activations on the way lose 2⁻⁹ of a value, which adds up as a root does.
+/// Measured: up to 0.015.
+pub const BF16_FORWARD: f64 = 0.025;
+/// How far bf16 moves a gradient of a tiny model, as a [`share`]: a softmax, a norm and a product each
+/// take differences of rounded values. Measured: rounding the weights alone moves a gradient in f32 by up
+/// to 0.05, rounding all activations too by up to 0.08.
+pub const BF16_GRADIENT: f64 = 0.12;
+
+/// Length of the difference as a share of the wanted length.
+///
+/// # Panics
+/// On a length mismatch.
+#[track_caller]
+pub fn share(got: &[f32], want: &[f32]) -> f64 {
+    assert_eq!(got.len(), want.len(), "length");
+    let off = got.iter().zip(want).map(|(g, w)| (f64::from(*g) - f64::from(*w)).powi(2));
+    let size = want.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>();
+    (off.sum::<f64>() / size.max(f64::MIN_POSITIVE)).sqrt()
 }
 
 /// Standard normal values; every eleventh is an outlier twenty times as large.
@@ -120,4 +153,25 @@ pub fn assert_gradient(name: &str, f: impl Fn(&[f64]) -> f64, at: &[f64], gradie
 pub fn on_threads<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("thread pool");
     pool.install(f)
+}
+
+/// The kernels on the emulator, as a CUDA device; compiled once a process, and one device for all. With
+/// `INFUSER_SIMT_SANITIZER` they are built with that sanitizer, whose library must be loaded already.
+///
+/// # Panics
+/// Without a C++17 compiler (`CXX`, or `c++`).
+pub fn emulated() -> Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    let build = || {
+        let binary = env::current_exe().expect("the path of the test binary");
+        let folder = binary.with_file_name(format!("simt-device-{}", std::process::id()));
+        let compiler = env::var("CXX").unwrap_or_else(|_| "c++".into());
+        let sanitizer = env::var("INFUSER_SIMT_SANITIZER").ok().map(|name| &*name.leak());
+        let build = Build { sanitizer, ..Build::default() };
+        let built = Emulator::build(&compiler, &folder, &build);
+        // Loaded, or of no use: the next process makes its own.
+        let _ = std::fs::remove_dir_all(&folder);
+        Device::Cuda(Driver::Simt(Arc::new(built.expect("the emulator"))))
+    };
+    DEVICE.get_or_init(build).clone()
 }

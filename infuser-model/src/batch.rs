@@ -13,7 +13,10 @@
 
 use std::ops::Range;
 
-use infuser_kernels::{Buffer, Device, ops::attention::Segment};
+use infuser_kernels::{
+    Buffer, Device,
+    ops::attention::{Segment, Segments},
+};
 
 use crate::error::{Error, Result};
 
@@ -22,7 +25,7 @@ use crate::error::{Error, Result};
 pub struct Batch {
     pub(crate) tokens: Buffer,
     pub(crate) positions: Buffer,
-    pub(crate) segments: Vec<Segment>,
+    pub(crate) segments: Segments,
     pub(crate) output_rows: Buffer,
     pub(crate) targets: Buffer,
     /// One past the largest position.
@@ -127,7 +130,7 @@ impl BatchBuilder {
             max_position: self.positions.iter().max().map_or(0, |&p| p as usize + 1),
             tokens: device.upload_u32(self.tokens)?,
             positions: device.upload_u32(self.positions)?,
-            segments: self.segments,
+            segments: self.segments.into(),
             output_rows: device.upload_u32(self.output_rows)?,
             targets: device.upload_u32(self.targets)?,
             sequences: self.sequences,

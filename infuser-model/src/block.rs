@@ -55,18 +55,18 @@ pub(crate) struct Scratch {
 }
 
 impl NormSaved {
-    fn new(config: &ModelConfig, device: Device) -> Result<Self> {
-        let part = device.zeros_f32(&[0, config.width])?;
+    fn new(config: &ModelConfig, device: &Device) -> Result<Self> {
+        let part = device.zeros_float(&[0, config.width])?;
         Ok(Self { part, rstd: device.zeros_f32(&[0])? })
     }
 }
 
 impl Saved {
-    pub(crate) fn new(config: &ModelConfig, device: Device) -> Result<Self> {
+    pub(crate) fn new(config: &ModelConfig, device: &Device) -> Result<Self> {
         Ok(Self {
             attention: attention::Saved::new(config, device)?,
             mlp: mlp::Saved::new(config, device)?,
-            mid: device.zeros_f32(&[0, config.width])?,
+            mid: device.zeros_float(&[0, config.width])?,
             attention_norm: NormSaved::new(config, device)?,
             mlp_norm: NormSaved::new(config, device)?,
         })
@@ -80,11 +80,11 @@ impl Saved {
 }
 
 impl Scratch {
-    pub(crate) fn new(config: &ModelConfig, device: Device) -> Result<Self> {
+    pub(crate) fn new(config: &ModelConfig, device: &Device) -> Result<Self> {
         Ok(Self {
             attention: attention::Scratch::new(config, device)?,
             mlp: mlp::Scratch::new(config, device)?,
-            branch: device.zeros_f32(&[0, config.width])?,
+            branch: device.zeros_float(&[0, config.width])?,
         })
     }
 

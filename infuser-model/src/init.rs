@@ -18,7 +18,7 @@ impl Model {
     /// [`crate::Error::Kernel`] if the device has no room.
     pub fn fresh(config: ModelConfig, seed: u64, device: Device) -> Result<Self> {
         let layout = Layout::new(&config);
-        let mut weights = Tensors::zeros(&layout, device)?;
+        let mut weights = Tensors::zero_weights(&layout, device)?;
         let root = Stream::new(seed);
         let residual = 1.0 / (2.0 * config.layers.len() as f64).sqrt();
         for (id, param) in layout.iter() {

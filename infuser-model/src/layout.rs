@@ -162,19 +162,57 @@ fn layer(params: &mut Vec<Param>, config: &ModelConfig, index: usize) -> LayerPa
 }
 
 /// One buffer a parameter: weights, gradients, or an optimizer moment.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Tensors {
     buffers: Vec<Buffer>,
 }
 
 impl Tensors {
-    /// Zeros in the shapes of `layout`.
+    /// Zeros in the shapes of `layout`, in f32: gradients, moments, master weights.
     ///
     /// # Errors
     /// [`crate::Error::Kernel`] if the device has no room.
     pub fn zeros(layout: &Layout, device: Device) -> Result<Self> {
-        let zeros = layout.params().iter().map(|param| device.zeros_f32(&param.axes));
-        Ok(Self { buffers: zeros.collect::<infuser_kernels::Result<_>>()? })
+        Self::filled(layout, |axes| device.zeros_f32(axes))
+    }
+
+    /// Zeros in the shapes of `layout`, in the device's float: weights.
+    ///
+    /// # Errors
+    /// [`crate::Error::Kernel`] if the device has no room.
+    pub fn zero_weights(layout: &Layout, device: Device) -> Result<Self> {
+        Self::filled(layout, |axes| device.zeros_float(axes))
+    }
+
+    fn filled(
+        layout: &Layout,
+        zeros: impl Fn(&[usize]) -> infuser_kernels::Result<Buffer>,
+    ) -> Result<Self> {
+        let buffers = layout.params().iter().map(|param| zeros(&param.axes));
+        Ok(Self { buffers: buffers.collect::<infuser_kernels::Result<_>>()? })
+    }
+
+    /// A second set with the same values.
+    ///
+    /// # Errors
+    /// [`crate::Error::Kernel`] if the device has no room.
+    pub fn copy(&self) -> Result<Self> {
+        let buffers = self.buffers.iter().map(Buffer::copy);
+        Ok(Self { buffers: buffers.collect::<infuser_kernels::Result<_>>()? })
+    }
+
+    /// The same values in f32, whatever the device's float.
+    ///
+    /// # Errors
+    /// [`crate::Error::Kernel`] if the device has no room.
+    pub fn widened(&self) -> Result<Self> {
+        let widen = |buffer: &Buffer| {
+            let mut wide = buffer.device().zeros_f32(buffer.dims().axes())?;
+            wide.view_mut().copy_from(buffer.view())?;
+            Ok(wide)
+        };
+        let buffers = self.buffers.iter().map(widen);
+        Ok(Self { buffers: buffers.collect::<infuser_kernels::Result<_>>()? })
     }
 
     /// One buffer a parameter, in layout order; shapes are the caller's promise.
@@ -193,8 +231,11 @@ impl Tensors {
     }
 
     /// Overwrites everything with zero.
-    pub fn clear(&mut self) {
-        self.buffers.iter_mut().for_each(Buffer::clear);
+    ///
+    /// # Errors
+    /// [`crate::Error::Kernel`] if the device refuses.
+    pub fn clear(&mut self) -> Result<()> {
+        Ok(self.buffers.iter_mut().try_for_each(Buffer::clear)?)
     }
 
     /// Bytes held.

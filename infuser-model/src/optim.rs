@@ -6,7 +6,7 @@ pub use infuser_kernels::ops::adamw::AdamW;
 pub use schedule::Schedule;
 
 use infuser_kernels::{
-    Device,
+    Buffer, Device, Dtype,
     ops::{adamw, grad_norm},
 };
 
@@ -44,12 +44,15 @@ impl Default for OptimizerSettings {
     }
 }
 
-/// AdamW with its state for one model.
-#[derive(Debug, Clone)]
+/// AdamW with its state for one model. Where the model's weights are bf16, it also holds them in f32: a
+/// step is often smaller than what bf16 can tell apart.
+#[derive(Debug)]
 pub struct Optimizer {
     settings: OptimizerSettings,
     exp_avg: Tensors,
     exp_avg_sq: Tensors,
+    /// The weights in f32, from the first step on; `None` where the model's own are.
+    master: Option<Tensors>,
     steps: u64,
 }
 
@@ -72,9 +75,9 @@ impl Optimizer {
     /// # Errors
     /// [`crate::Error::Kernel`] if the device has no room.
     pub fn new(layout: &Layout, device: Device, settings: OptimizerSettings) -> Result<Self> {
-        let exp_avg = Tensors::zeros(layout, device)?;
+        let exp_avg = Tensors::zeros(layout, device.clone())?;
         let exp_avg_sq = Tensors::zeros(layout, device)?;
-        Ok(Self { settings, exp_avg, exp_avg_sq, steps: 0 })
+        Ok(Self { settings, exp_avg, exp_avg_sq, master: None, steps: 0 })
     }
 
     /// The settings.
@@ -86,6 +89,20 @@ impl Optimizer {
     #[must_use]
     pub fn with_settings(self, settings: OptimizerSettings) -> Self {
         Self { settings, ..self }
+    }
+
+    /// A second optimizer with the same state.
+    ///
+    /// # Errors
+    /// [`crate::Error::Kernel`] if the device has no room.
+    pub fn copy(&self) -> Result<Self> {
+        Ok(Self {
+            settings: self.settings,
+            exp_avg: self.exp_avg.copy()?,
+            exp_avg_sq: self.exp_avg_sq.copy()?,
+            master: self.master.as_ref().map(Tensors::copy).transpose()?,
+            steps: self.steps,
+        })
     }
 
     /// Steps taken.
@@ -103,8 +120,17 @@ impl Optimizer {
         &self.exp_avg_sq
     }
 
+    /// The weights in f32, where the model holds them in bf16 and a step was taken or loaded.
+    pub fn master(&self) -> Option<&Tensors> {
+        self.master.as_ref()
+    }
+
     pub(crate) fn moments_mut(&mut self) -> (&mut Tensors, &mut Tensors) {
         (&mut self.exp_avg, &mut self.exp_avg_sq)
+    }
+
+    pub(crate) fn set_master(&mut self, master: Option<Tensors>) {
+        self.master = master;
     }
 
     pub(crate) fn set_steps(&mut self, steps: u64) {
@@ -112,6 +138,9 @@ impl Optimizer {
     }
 
     /// Takes one step, unless the gradient's norm is not finite.
+    ///
+    /// Weights in bf16 are overwritten with the rounded f32 ones that the optimizer took from them at its
+    /// first step: what else changes them in between is lost.
     ///
     /// # Errors
     /// [`crate::Error::Kernel`] if weights or gradients have other shapes than the optimizer, or a
@@ -130,14 +159,20 @@ impl Optimizer {
         }
         let clip_factor = max_norm.map_or(1.0, |max| grad_norm::clip_factor(gradient_norm, max));
         let hyper = AdamW { learning_rate, ..adamw };
+        let rounds = |buffer: &Buffer| buffer.dtype() == Dtype::Bf16;
+        if self.master.is_none() && weights.buffers().iter().any(rounds) {
+            self.master = Some(weights.widened()?);
+        }
+        let mut master = self.master.as_mut().map(|master| master.buffers_mut().iter_mut());
         let moments = self.exp_avg.buffers_mut().iter_mut().zip(self.exp_avg_sq.buffers_mut());
         let parameters = weights.buffers_mut().iter_mut().zip(gradients.buffers());
         for ((weight, gradient), (exp_avg, exp_avg_sq)) in parameters.zip(moments) {
-            let state = adamw::State {
-                weight: weight.view_mut(),
-                exp_avg: exp_avg.view_mut(),
-                exp_avg_sq: exp_avg_sq.view_mut(),
+            let (weight, rounded) = match master.as_mut().and_then(Iterator::next) {
+                Some(master) => (master.view_mut(), Some(weight.view_mut())),
+                None => (weight.view_mut(), None),
             };
+            let (exp_avg, exp_avg_sq) = (exp_avg.view_mut(), exp_avg_sq.view_mut());
+            let state = adamw::State { weight, exp_avg, exp_avg_sq, rounded };
             adamw::step(&hyper, self.steps + 1, clip_factor, gradient.view(), state)?;
         }
         self.steps += 1;

@@ -1,6 +1,6 @@
 //! The weights of all products, laid out for many forward passes at the same weights.
 
-use infuser_kernels::ops::matmul::Packed;
+use infuser_kernels::{Device, ops::matmul::Packed};
 
 use crate::{
     error::Result,
@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// One layout of every weight that activations are multiplied by. It is of the weights as they were
-/// when it was made, and takes about as much memory again.
+/// when it was made, and takes about as much memory again. On CUDA products take weights as they are, so
+/// it is empty.
 #[derive(Debug)]
 pub struct PackedWeights {
     weights: Vec<Option<Packed>>,
@@ -17,6 +18,9 @@ pub struct PackedWeights {
 impl PackedWeights {
     pub(crate) fn new(layout: &Layout, tensors: &Tensors) -> Result<Self> {
         let mut weights: Vec<Option<Packed>> = layout.params().iter().map(|_| None).collect();
+        if tensors[layout.head].device() != Device::Cpu {
+            return Ok(Self { weights });
+        }
         let linears = layout.layers.iter().flat_map(|layer| {
             [layer.q, layer.k, layer.v, layer.o, layer.gate, layer.up, layer.down]
         });

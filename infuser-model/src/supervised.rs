@@ -80,7 +80,7 @@ impl Supervised {
         optimizer: &mut Optimizer,
         examples: &[Example],
     ) -> Result<Learned> {
-        self.gradients.clear();
+        self.gradients.clear()?;
         let total = checked_weight(examples)?;
         let mut loss = 0.0;
         for batch in micro_batches(examples, self.batch_tokens) {
@@ -240,7 +240,7 @@ mod tests {
             assert!((loss - sum / weight).abs() < 1e-6, "{loss} {}", sum / weight);
         }
         let stepped = |tokens| {
-            let mut model = model.clone();
+            let mut model = model.copy().unwrap();
             let mut supervised = Supervised::new(&model, Keep::BlockInputs, tokens).unwrap();
             let mut optimizer = optimizer(&model);
             supervised.step(&mut model, &mut optimizer, &examples).unwrap().step.gradient_norm

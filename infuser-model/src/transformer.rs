@@ -2,7 +2,7 @@
 
 use infuser_kernels::{
     Buffer, Device, View, Write,
-    ops::{attention::Segment, embedding, head, matmul, paged, rmsnorm},
+    ops::{attention::Segments, embedding, head, matmul, paged, rmsnorm},
 };
 
 use crate::{
@@ -25,13 +25,13 @@ struct Input<'a> {
     /// One past the largest position.
     max_position: usize,
     output_rows: View<'a>,
-    segments: &'a [Segment],
-    paged: Option<(&'a [paged::Segment], &'a mut Cache)>,
+    segments: &'a Segments,
+    paged: Option<(&'a paged::Segments, &'a mut Cache)>,
     packed: Option<&'a PackedWeights>,
 }
 
 /// A decoder-only transformer with its weights.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Model {
     config: ModelConfig,
     layout: Layout,
@@ -60,6 +60,15 @@ impl Model {
             return Err(Error::Setting("the weights do not have the shapes of the config".into()));
         }
         Ok(Self { config, layout, weights })
+    }
+
+    /// A second model with the same weights.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] if the device has no room.
+    pub fn copy(&self) -> Result<Self> {
+        let (config, layout) = (self.config.clone(), self.layout.clone());
+        Ok(Self { config, layout, weights: self.weights.copy()? })
     }
 
     /// The sizes and choices.
@@ -161,17 +170,18 @@ impl Model {
             positions: step.positions.view(),
             max_position: step.max_position,
             output_rows: step.output_rows.view(),
-            segments: &[],
+            segments: &step.unpaged,
             paged: Some((&step.segments, cache)),
             packed: Some(packed),
         };
         self.hidden(input, workspace)?;
         logits.resize_rows(step.output_rows.dims().len())?;
-        let Some(weight) = packed.get(self.layout.head) else {
-            unreachable!("the head is among the packed weights")
-        };
-        let x = workspace.last.normed.view();
-        Ok(matmul::nt_packed(x, weight, logits.view_mut(), Write::Overwrite)?)
+        let (x, out) = (workspace.last.normed.view(), logits.view_mut());
+        match packed.get(self.layout.head) {
+            Some(weight) => matmul::nt_packed(x, weight, out, Write::Overwrite)?,
+            None => matmul::nt(x, self.weights[self.layout.head].view(), out, Write::Overwrite)?,
+        }
+        Ok(())
     }
 
     /// The gradient of a loss by all parameters, handed to `sink`, for the batch and temperature of
@@ -273,7 +283,7 @@ impl Model {
         sink.norm(id, NormFactors { dy, x, rstd, rows: RowsOf::Outputs })?;
         let dx = backward.dx.view_mut();
         rmsnorm::backward(dy, x, self.weights[id].view(), rstd, dx, Write::Overwrite)?;
-        backward.dstream.clear();
+        backward.dstream.clear()?;
         let rows = batch.output_rows.view();
         Ok(embedding::scatter_add(backward.dx.view(), rows, backward.dstream.view_mut())?)
     }

@@ -75,17 +75,16 @@ impl Workspace {
             Keep::BlockInputs => (blocks + 1, 1),
             Keep::Everything => (blocks + 1, blocks),
         };
-        let stream = |_| device.zeros_f32(&[0, config.width]);
+        let stream = |_| device.zeros_float(&[0, config.width]);
         Ok(Self {
-            device,
             keep,
             tables: Vec::new(),
             positions: 0,
             streams: (0..streams).map(stream).collect::<infuser_kernels::Result<_>>()?,
-            saved: (0..saved).map(|_| block::Saved::new(config, device)).collect::<Result<_>>()?,
+            saved: (0..saved).map(|_| block::Saved::new(config, &device)).collect::<Result<_>>()?,
             last: Last {
-                x: device.zeros_f32(&[0, config.width])?,
-                normed: device.zeros_f32(&[0, config.width])?,
+                x: device.zeros_float(&[0, config.width])?,
+                normed: device.zeros_float(&[0, config.width])?,
                 rstd: device.zeros_f32(&[0])?,
                 logp: device.zeros_f32(&[0])?,
                 entropy: device.zeros_f32(&[0])?,
@@ -95,6 +94,7 @@ impl Workspace {
             rows: 0,
             outputs: 0,
             temperature: 1.0,
+            device,
         })
     }
 
@@ -168,7 +168,7 @@ impl Workspace {
                 .map(|rope| {
                     let frequencies =
                         rope::inverse_frequencies(rope.theta, config.head_width, &rope.scaling);
-                    rope::tables(self.device, &frequencies, rope.attention_factor(), positions)
+                    rope::tables(&self.device, &frequencies, rope.attention_factor(), positions)
                 })
                 .collect::<infuser_kernels::Result<_>>()?;
             self.positions = positions;
@@ -181,10 +181,10 @@ impl Workspace {
         let backward = match &mut self.backward {
             Some(backward) => backward,
             none => none.insert(Backward {
-                scratch: block::Scratch::new(config, self.device)?,
-                dstream: self.device.zeros_f32(&[0, config.width])?,
-                dnormed: self.device.zeros_f32(&[0, config.width])?,
-                dx: self.device.zeros_f32(&[0, config.width])?,
+                scratch: block::Scratch::new(config, &self.device)?,
+                dstream: self.device.zeros_float(&[0, config.width])?,
+                dnormed: self.device.zeros_float(&[0, config.width])?,
+                dx: self.device.zeros_float(&[0, config.width])?,
             }),
         };
         for buffer in backward.scratch.buffers().chain([&mut backward.dstream]) {

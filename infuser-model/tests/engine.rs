@@ -18,7 +18,7 @@ const MODELS: [&str; 4] = ["qwen3_tied", "llama3", "olmo2", "qwen3_swa"];
 fn model(name: &str) -> Model {
     let model = checkpoint::load(&fixture("models").join(name), Device::Cpu).unwrap();
     let config = ModelConfig { max_positions: 1024, ..model.config().clone() };
-    Model::new(config, model.weights().clone()).unwrap()
+    Model::new(config, model.weights().copy().unwrap()).unwrap()
 }
 
 fn prompt(seed: u64, len: usize, vocab: usize) -> Vec<u32> {
@@ -56,7 +56,7 @@ fn plainly(model: &Model, request: &Request) -> Vec<Sample> {
                 let draw = sample::Draw {
                     row: 0,
                     sampling: request.sampling,
-                    uniform: stream.uniform(sample.tokens.len() as u64),
+                    uniform: sample::Uniform::Of(stream, sample.tokens.len() as u64),
                     penalty: request.repetition_penalty.map(|penalty| (penalty, &sequence[..])),
                 };
                 let drawn = sample::draw(logits.view(), &[draw]).unwrap()[0];

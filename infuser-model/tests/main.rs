@@ -9,6 +9,7 @@
 //! - `configs`: spellings of `config.json`
 //! - `memory`: predicted against held bytes
 //! - `optimizer`: AdamW and schedules against PyTorch
+//! - `cuda`: the CUDA code path on the emulator against PyTorch and the CPU
 //!
 //! `golden` also reads the larger sets of a `shared` folder beside the project (or at
 //! `INFUSER_SHARED`) if there is one, and says so if not; `INFUSER_REQUIRE_SHARED=1` makes that a failure.
@@ -16,6 +17,7 @@
 mod fixtures;
 
 mod configs;
+mod cuda;
 mod engine;
 mod golden;
 mod hostile;

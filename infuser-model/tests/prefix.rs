@@ -133,7 +133,7 @@ fn entropy_gradients_match_differences() {
     // Along the gradient itself the derivative is its squared length.
     let mut squared = 0.0f64;
     let step = 1e-3f32;
-    let [mut above, mut below] = [model.clone(), model.clone()];
+    let [mut above, mut below] = [model.copy().unwrap(), model.copy().unwrap()];
     for (id, _) in model.layout().iter() {
         let gradient = gradients[id].to_f32().unwrap();
         squared += gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>();

@@ -52,7 +52,7 @@ fn train(model: &mut Model, optimizer: &mut Optimizer, steps: u64) {
         let batch = Batch::sequences(Device::Cpu, &tokens).unwrap();
         model.forward(&batch, 0.8, &mut workspace).unwrap();
         let dlogp = vec![-1.0 / batch.outputs() as f32; batch.outputs()];
-        gradients.clear();
+        gradients.clear().unwrap();
         let gradient = OutputGradient { logp: &dlogp, entropy: None };
         let sink = &mut Accumulate::new(&mut gradients);
         model.backward(&batch, gradient, &mut workspace, sink).unwrap();

@@ -118,7 +118,7 @@ pub fn update(
         for (first_row, batch) in &batches {
             let lengths: Vec<usize> = rows(batch).map(|row| row.tokens.len()).collect();
             let divisor = reduction.divisor(&lengths);
-            gradients.clear();
+            gradients.clear()?;
             for micro in micro_batches(batch, *first_row, settings.batch_tokens) {
                 let step =
                     Pass { temperature, clip: settings.clip, divisor, entropy: settings.entropy };

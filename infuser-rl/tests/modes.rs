@@ -5,6 +5,7 @@ use infuser_data::{
     tokenizer::{Controls, Tokenizer},
     world::{self, Part, Skill},
 };
+use infuser_kernels::testing::emulated;
 use infuser_model::Unwatched;
 use infuser_rl::{
     Error,
@@ -17,8 +18,8 @@ use infuser_rl::{
 };
 
 use crate::world::{
-    Memory, Outcome, base, config, inputs, role, run, run_short_spoken, run_with, term, untouched,
-    weights,
+    Memory, Outcome, base, config, inputs, role, role_on, run, run_short_spoken, run_with, term,
+    untouched, weights,
 };
 
 #[test]
@@ -39,6 +40,30 @@ fn both_learn() {
     }
     // On a CPU the engine computes what the training pass computes.
     assert!(store.all("solver_rollout_corr/log_ppl_abs_diff").iter().all(|gap| *gap == 0.0));
+}
+
+/// A whole iteration of both roles through the CUDA code, on the emulator.
+#[test]
+fn both_learn_on_cuda() {
+    let mut config = config();
+    config.run.iterations = 1;
+    config.dev.subsample = Some(4);
+    config.guard.min_answered = 0.0;
+    let learner = || role_on(emulated(), &config, true);
+    let test = inputs().test[..1].to_vec();
+    let inputs = Inputs { test, ..inputs() };
+    let mut trainer = Trainer::new(config.clone(), inputs, learner(), Some(learner())).unwrap();
+    let mut store = Memory::default();
+    trainer.iterate(&mut store, &Unwatched).unwrap();
+    assert_eq!(trainer.iteration(), 1);
+    let before: Vec<f32> = weights(&learner());
+    for role in [trainer.solver(), trainer.generator().unwrap()] {
+        assert!(weights(role) != before, "a role has not learned");
+    }
+    assert!(store.all("influence_sim/score/std").iter().any(|spread| *spread > 0.0));
+    // Engine and training pass add in another order, each in bf16.
+    let gaps = store.all("solver_rollout_corr/log_ppl_abs_diff");
+    assert!(gaps.iter().all(|gap| *gap > 0.0 && *gap < 0.05), "{gaps:?}");
 }
 
 #[test]

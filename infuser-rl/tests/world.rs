@@ -88,12 +88,16 @@ pub(crate) fn base() -> std::path::PathBuf {
 }
 
 pub(crate) fn role(config: &Config, learns: bool) -> Role {
+    role_on(Device::Cpu, config, learns)
+}
+
+pub(crate) fn role_on(device: Device, config: &Config, learns: bool) -> Role {
     let voice = Voice {
         tokenizer: Tokenizer::load(&base()).unwrap(),
         prompts: world::prompts().unwrap(),
         chat: None,
     };
-    let model = checkpoint::load(&base(), Device::Cpu).unwrap();
+    let model = checkpoint::load(&base(), device).unwrap();
     if learns {
         Role::learner(model, Arc::new(voice), &config.solver.update).unwrap()
     } else {

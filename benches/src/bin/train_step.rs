@@ -54,7 +54,7 @@ fn run(
         model.forward(&batch, 1.0, &mut workspace)?;
         let forward = start.elapsed().as_secs_f64();
         let gradient = OutputGradient { logp: &dlogp, entropy: None };
-        gradients.clear();
+        gradients.clear()?;
         let sink = &mut Accumulate::new(&mut gradients);
         model.backward(&batch, gradient, &mut workspace, sink)?;
         let backward = start.elapsed().as_secs_f64() - forward;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Decoding, at_least_one};
+use super::{Decoding, OnDevice, at_least_one};
 
 /// Shown by `--help`.
 pub(crate) const KEYS: &str = "\
@@ -24,4 +24,7 @@ pub(crate) struct Chat {
     /// How tokens are drawn.
     #[command(flatten)]
     pub(crate) decoding: Decoding,
+    /// Where to compute.
+    #[command(flatten)]
+    pub(crate) on: OnDevice,
 }

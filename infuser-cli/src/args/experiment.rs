@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::OnDevice;
+
 pub(crate) const EXAMPLES: &str = "\
 Example:
   infuser experiment --arms tiny,tiny-fixed,tiny-spice --seeds 1..5 --out runs/compare --jobs 2
@@ -28,6 +30,9 @@ pub(crate) struct Experiment {
     /// One setting of every run; may be given again.
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     pub(crate) set: Vec<String>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub(crate) on: OnDevice,
 }
 
 /// Seeds, none twice.

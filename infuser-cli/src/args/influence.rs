@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 
-use super::at_least_one;
+use super::{OnDevice, at_least_one};
 
 /// What a line of `--target` and `--questions` must hold, and what comes out.
 pub(crate) const LINES: &str = "\
@@ -65,6 +65,9 @@ pub(crate) struct Foresee {
     /// A scatter of score and gain, as SVG.
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub(crate) on: OnDevice,
 }
 
 /// What both commands read.
@@ -104,6 +107,9 @@ pub(crate) struct Inputs {
     /// Tokens that are computed together; more is faster and takes more memory.
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = at_least_one)]
     pub(crate) batch_tokens: usize,
+    /// Where to compute.
+    #[command(flatten)]
+    pub(crate) on: OnDevice,
 }
 
 /// How rewards become advantages.

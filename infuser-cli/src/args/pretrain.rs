@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::OnDevice;
+
 pub(crate) const LINES: &str = "\
 Data, one object a line:  {\"prompt\": \"2 + 2 = \", \"completion\": \"4\"}    the prompt does not count in the loss
 or:                       {\"messages\": [{\"role\": \"user\", …}, {\"role\": \"assistant\", …}]}    the last turn counts
@@ -9,7 +11,7 @@ or:                       {\"text\": \"All of it counts.\"}
 
 Example:
   infuser pretrain --set model.folder=models/Qwen3-0.6B --set 'data.files=[\"answers.jsonl\"]' --out runs/sft
-  infuser pretrain --recipe tiny        makes the base model that comes with the program, bit for bit
+  infuser pretrain --recipe tiny        makes the base model that comes with the program, on the CPU bit for bit
 
 The trained model is `DIR/model`. --resume goes on with the same bits.";
 
@@ -34,6 +36,9 @@ pub(crate) struct Pretrain {
     /// With --resume: go on even if settings have changed.
     #[arg(long, requires = "resume")]
     pub(crate) force: bool,
+    /// Where to compute.
+    #[command(flatten)]
+    pub(crate) on: OnDevice,
 }
 
 /// `infuser world`.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::OnDevice;
+
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   infuser train                                       the default recipe, on what comes with the program
@@ -37,9 +39,9 @@ pub(crate) struct Train {
     /// Print settings, memory and the first prompts, and train nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Where to compute: `cpu`, or `auto` for the best there is.
-    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = ["auto", "cpu", "cuda"])]
-    pub(crate) device: String,
+    /// Where to compute.
+    #[command(flatten)]
+    pub(crate) on: OnDevice,
 }
 
 /// `infuser recipes`.

@@ -10,7 +10,6 @@ use std::{
 };
 
 use infuser_data::chat::Message;
-use infuser_kernels::Device;
 use infuser_model::{
     ModelConfig, checkpoint,
     generate::{Engine, FinishReason, Options, Request, Sample},
@@ -21,6 +20,7 @@ use serde_json::Map;
 
 use crate::{
     args::Chat,
+    device,
     encoder::{Decoder, Encoder},
     failure::Failure,
 };
@@ -53,8 +53,9 @@ pub(crate) fn run(args: &Chat) -> Result<(), Failure> {
         let place = args.model.display();
         return Err(Failure::bad_input(format!("{place} has no tokenizer.json, which chat needs")));
     };
-    let model = checkpoint::load(&args.model, Device::Cpu)?;
-    let room = args.decoding.cache_bytes() as u128 / memory::cache_bytes_per_token(&config).max(1);
+    let model = checkpoint::load(&args.model, device::open(args.on)?)?;
+    let room = args.decoding.cache_bytes() as u128
+        / memory::cache_bytes_per_token(&config, &model.device()).max(1);
     let cache_tokens = room.min(config.max_positions as u128) as usize;
     let decoder = Decoder(tokenizer);
     let engine = Engine::new(&model, Options { cache_tokens, ..Options::default() })?;

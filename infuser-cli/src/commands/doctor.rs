@@ -4,9 +4,9 @@ use std::{env, fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::{args::Doctor, failure::Failure, report::bytes};
+use crate::{args::Doctor, device, failure::Failure, report::bytes};
 
-/// What a GPU run will need, the file that shows it is there, and how to get it.
+/// What a GPU run needs, the file that shows it is there, and how to get it.
 const GPU_PARTS: [(&str, &str, &str); 3] = [
     (
         "NVIDIA driver",
@@ -41,7 +41,7 @@ fn report() -> Value {
         "threads": rayon::current_num_threads(),
         "memory_bytes": memory("MemTotal:"),
         "memory_available_bytes": memory("MemAvailable:"),
-        "devices": ["cpu"],
+        "devices": devices(),
         "gpu": gpu,
     })
 }
@@ -64,7 +64,7 @@ fn page(report: &Value) -> String {
             size("memory_bytes"),
             size("memory_available_bytes")
         ),
-        "  devices       cpu (this version has no GPU code yet)".into(),
+        format!("  devices       {}", devices().join(", ")),
         "For a GPU:".into(),
     ];
     for part in report["gpu"].as_array().into_iter().flatten() {
@@ -77,6 +77,11 @@ fn page(report: &Value) -> String {
         });
     }
     lines.join("\n")
+}
+
+/// What `--device` can name here.
+fn devices() -> Vec<&'static str> {
+    if infuser_kernels::cuda::gpus() > 0 { vec!["cpu", "cuda"] } else { vec!["cpu"] }
 }
 
 fn cpu_model() -> Option<String> {
@@ -115,7 +120,7 @@ fn memory(key: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// Looks for a shared library by file name where the loader looks; nothing is loaded.
+/// Looks for a shared library by file name where the loader and `--device cuda` look; nothing is loaded.
 fn find_library(name: &str) -> Option<PathBuf> {
     let listed = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let usual = [
@@ -127,7 +132,8 @@ fn find_library(name: &str) -> Option<PathBuf> {
         "/usr/local/cuda/lib64",
         "/usr/local/nvidia/lib64",
     ];
-    let folders = env::split_paths(&listed).chain(usual.iter().map(PathBuf::from));
+    let folders = device::libraries().into_iter().chain(env::split_paths(&listed));
+    let folders = folders.chain(usual.iter().map(PathBuf::from));
     folders.filter_map(|folder| fs::read_dir(folder).ok()).find_map(|entries| {
         let mut paths = entries.flatten().map(|entry| entry.path());
         paths.find(|path| {

@@ -9,11 +9,13 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use clap::{ValueEnum, builder::PossibleValue};
 use infuser_model::Monitor;
 use serde_json::{Value, json};
 
 use crate::{
     args::Experiment,
+    device,
     display::Display,
     failure::Failure,
     recipes,
@@ -28,6 +30,8 @@ pub(crate) fn run(args: &Experiment) -> Result<(), Failure> {
     }
     let program = std::env::current_exe()
         .map_err(|error| Failure::failed("cannot find the program itself", error))?;
+    // Refused here once, rather than in every run.
+    drop(device::open(args.on)?);
     let display = Display::new()?;
     let mut jobs = VecDeque::new();
     for seed in &args.seeds.0 {
@@ -49,7 +53,7 @@ pub(crate) fn run(args: &Experiment) -> Result<(), Failure> {
                     let Some((arm, seed, out)) = job.filter(|_| !display.interrupted()) else {
                         return;
                     };
-                    if let Err(problem) = one(&program, &arm, seed, &out, threads, &args.set) {
+                    if let Err(problem) = one(&program, &arm, seed, &out, threads, args) {
                         let failure = format!("{arm}, seed {seed}: {problem}");
                         failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
                     }
@@ -76,7 +80,7 @@ fn one(
     seed: u64,
     out: &Path,
     threads: usize,
-    sets: &[String],
+    args: &Experiment,
 ) -> Result<(), String> {
     let log = out.with_extension("log");
     fs::create_dir_all(out.parent().unwrap_or(out)).map_err(|error| error.to_string())?;
@@ -85,9 +89,11 @@ fn one(
     let mut command = Command::new(program);
     command.arg("train").arg("--threads").arg(threads.to_string());
     command.args(["--recipe", arm, "--set", &format!("run.seed={seed}")]);
-    for set in sets {
+    for set in &args.set {
         command.args(["--set", set]);
     }
+    let device = args.on.device.to_possible_value();
+    command.args(["--device", device.as_ref().map_or("auto", PossibleValue::get_name)]);
     if out.join("plan.toml").exists() {
         command.arg("--resume");
     }

@@ -5,12 +5,12 @@ use std::io::Write;
 use infuser_influence::Similarity;
 
 use crate::{
-    args::Foresee, commands::train::at_checkpoint, display::Display, failure::Failure, plot,
-    run::write_whole,
+    args::Foresee, commands::train::at_checkpoint, device, display::Display, failure::Failure,
+    plot, run::write_whole,
 };
 
 pub(crate) fn run(args: &Foresee) -> Result<(), Failure> {
-    let trainer = at_checkpoint(&args.run, args.at)?;
+    let trainer = at_checkpoint(&args.run, args.at, device::open(args.on)?)?;
     let display = Display::new()?;
     let foresight = trainer.foresee(args.questions, args.learning_rate, &*display)?;
     let text = serde_json::to_string(&foresight)

@@ -6,7 +6,6 @@ use std::{
 };
 
 use infuser_data::order::digest;
-use infuser_kernels::Device;
 use infuser_model::{
     ModelConfig, checkpoint,
     generate::{Engine, FinishReason, Options, Request, Sample},
@@ -16,6 +15,7 @@ use serde_json::Value;
 
 use crate::{
     args::Generate,
+    device,
     encoder::{Decoder, Encoder},
     failure::Failure,
     jsonl::{Output, Sequence, read_sequences},
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
     let encoder = Encoder::open(&args.model, args.chat)?;
     let sequences = read_sequences(&args.input, &config, &encoder)?;
     let (names, requests) = requests(sequences, &request, args);
-    let model = checkpoint::load(&args.model, Device::Cpu)?;
+    let model = checkpoint::load(&args.model, device::open(args.on)?)?;
     let options = Options::default().with_cache_for(&requests, &model, args.decoding.cache_bytes());
     let mut engine = Engine::new(&model, options)?;
     let decoder = encoder.tokenizer().map(Decoder);

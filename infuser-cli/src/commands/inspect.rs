@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use infuser_kernels::Device;
 use infuser_model::{
     Keep, Layout, ModelConfig, NormPlacement, QkNorm, RopeScaling,
     checkpoint::{Inventory, StoredTensor, inventory},
@@ -89,7 +90,7 @@ fn scaling(config: &ModelConfig) -> Vec<&'static str> {
 }
 
 fn activations(config: &ModelConfig, keep: Keep) -> u128 {
-    memory::workspace_bytes(config, keep, QUOTED_TOKENS, QUOTED_TOKENS)
+    memory::workspace_bytes(config, &Device::Cpu, keep, [QUOTED_TOKENS; 2])
 }
 
 fn report(path: &Path, config: &ModelConfig, stored: Option<&Inventory>) -> Value {
@@ -116,11 +117,11 @@ fn report(path: &Path, config: &ModelConfig, stored: Option<&Inventory>) -> Valu
         "rope_scaling": scaling(config),
         "eos_tokens": config.eos_tokens,
         "bytes": {
-            "weights": number(memory::weights_bytes(config)),
-            "run": number(memory::weights_bytes(config)),
-            "train": number(memory::training_state_bytes(config)),
+            "weights": number(memory::weights_bytes(config, &Device::Cpu)),
+            "run": number(memory::weights_bytes(config, &Device::Cpu)),
+            "train": number(memory::training_state_bytes(config, &Device::Cpu)),
             "cache_per_1000_tokens":
-                number(QUOTED_TOKENS as u128 * memory::cache_bytes_per_token(config)),
+                number(QUOTED_TOKENS as u128 * memory::cache_bytes_per_token(config, &Device::Cpu)),
             "activations_per_1000_tokens": number(activations(config, Keep::Everything)),
             "activations_per_1000_tokens_recomputed": number(activations(config, Keep::BlockInputs)),
         },
@@ -183,16 +184,16 @@ fn page(path: &Path, config: &ModelConfig, stored: Option<&Inventory>) -> String
             bytes(stored_bytes(stored) as u128)
         ));
     }
-    let cache = QUOTED_TOKENS as u128 * memory::cache_bytes_per_token(config);
+    let cache = QUOTED_TOKENS as u128 * memory::cache_bytes_per_token(config, &Device::Cpu);
     lines.extend([
         format!(
             "  to run        {}, and {} of cache for each {QUOTED_TOKENS} tokens",
-            bytes(memory::weights_bytes(config)),
+            bytes(memory::weights_bytes(config, &Device::Cpu)),
             bytes(cache)
         ),
         format!(
             "  to train      {}, and {} of activations for each {QUOTED_TOKENS} tokens of a batch ({} if recomputed)",
-            bytes(memory::training_state_bytes(config)),
+            bytes(memory::training_state_bytes(config, &Device::Cpu)),
             bytes(activations(config, Keep::Everything)),
             bytes(activations(config, Keep::BlockInputs))
         ),

@@ -1,12 +1,12 @@
 //! `infuser logprobs`.
 
-use infuser_kernels::Device;
 use infuser_model::{Batch, Keep, ModelConfig, checkpoint};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
     args::Logprobs,
+    device,
     encoder::Encoder,
     failure::Failure,
     jsonl::{Output, Sequence, read_sequences},
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Logprobs) -> Result<(), Failure> {
     let config = ModelConfig::read(&args.model)?;
     let encoder = Encoder::open(&args.model, args.chat)?;
     let sequences = read_sequences(&args.input, &config, &encoder)?;
-    let model = checkpoint::load(&args.model, Device::Cpu)?;
+    let model = checkpoint::load(&args.model, device::open(args.on)?)?;
     let mut output = Output::open(args.output.as_deref())?;
     let mut workspace = model.workspace(Keep::Nothing)?;
     let bar = progress(sequences.len(), "logprobs");

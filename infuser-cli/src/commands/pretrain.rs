@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     args::Pretrain,
-    assets,
+    assets, device,
     display::Display,
     examples,
     failure::Failure,
@@ -43,6 +43,7 @@ struct Line {
 }
 
 pub(crate) fn run(args: &Pretrain) -> Result<(), Failure> {
+    let device = device::open(args.on)?;
     let out = match &args.out {
         Some(out) => out.clone(),
         None => next_free(Path::new("runs"), "pretrain"),
@@ -61,7 +62,7 @@ pub(crate) fn run(args: &Pretrain) -> Result<(), Failure> {
     if let Some(old) = &old {
         plan.differs(old, &out, args.force)?;
     }
-    let outcome = Training::open(plan.value.clone(), folder).and_then(|mut training| {
+    let outcome = Training::open(plan.value.clone(), folder, device).and_then(|mut training| {
         training.folder.write("plan.toml", &plan.text())?;
         training.run()
     });
@@ -101,16 +102,16 @@ struct Training {
 }
 
 impl Training {
-    fn open(settings: Settings, folder: Folder) -> Result<Self, Failure> {
+    fn open(settings: Settings, folder: Folder, device: Device) -> Result<Self, Failure> {
         let named = settings.model.config.as_ref().or(settings.model.folder.as_ref());
         let Some(named) = named else { return Err(Failure::bad_input("model.config is missing")) };
         let source = assets::model_folder(named, folder.path())?;
         let mut model = if settings.model.config.is_some() {
-            Model::fresh(ModelConfig::read(&source)?, settings.seed, Device::Cpu)?
+            Model::fresh(ModelConfig::read(&source)?, settings.seed, device.clone())?
         } else {
-            checkpoint::load(&source, Device::Cpu)?
+            checkpoint::load(&source, device.clone())?
         };
-        let mut optimizer = Optimizer::new(model.layout(), Device::Cpu, settings.optimizer())?;
+        let mut optimizer = Optimizer::new(model.layout(), device, settings.optimizer())?;
         // A step that was skipped does not count for the optimizer, but its examples are past.
         let place = folder.checkpoints()?.last().copied();
         if let Some(last) = place {

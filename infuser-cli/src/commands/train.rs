@@ -5,12 +5,14 @@ mod session;
 
 use std::path::Path;
 
+use infuser_kernels::Device;
 use infuser_rl::config::{Config, SECTIONS};
 
 use self::session::Session;
 pub(crate) use self::session::at_checkpoint;
 use crate::{
     args::Train,
+    device,
     failure::Failure,
     forecast,
     plan::{Layer, Resolved, resolve},
@@ -25,10 +27,6 @@ const RUNS: &str = "runs";
 const DEFAULT: &str = "tiny";
 
 pub(crate) fn run(args: &Train) -> Result<(), Failure> {
-    if args.device == "cuda" {
-        let problem = "--device cuda: this version has no GPU code yet; use cpu";
-        return Err(Failure::bad_input(problem));
-    }
     if args.resume && args.out.is_none() && args.recipe.is_none() && args.config.is_none() {
         return resume(args, &newest_unfinished()?);
     }
@@ -73,7 +71,7 @@ fn dry_run(args: &Train) -> Result<(), Failure> {
     let text = format!(
         "{}\n{}\n{}",
         plan.text(),
-        forecast::memory(&plan.value, &solver, generator.as_ref())?.page(),
+        forecast::memory(&plan.value, &solver, generator.as_ref(), &Device::Cpu)?.page(),
         forecast::prompts(&plan.value, &folders, &inputs)?
     );
     use std::io::Write;
@@ -83,9 +81,10 @@ fn dry_run(args: &Train) -> Result<(), Failure> {
 
 fn start(args: &Train) -> Result<(), Failure> {
     let plan = plan(args, None)?;
+    let device = device::open(args.on)?;
     let out = args.out.clone().unwrap_or_else(|| next_free(Path::new(RUNS), &name(args)));
     let folder = Folder::create(&out)?;
-    let mut session = Session::open(&plan.value, folder, None, name(args))?;
+    let mut session = Session::open(&plan.value, folder, None, (name(args), device))?;
     let text = titled(&session.recipe, &plan.text());
     session.keeper.folder.write("plan.toml", &text)?;
     session.finish()
@@ -111,12 +110,13 @@ fn resume(args: &Train, out: &Path) -> Result<(), Failure> {
     let begun_with = out.join("plan.toml");
     let plan = plan(args, Some(&begun_with))?;
     let changed = plan.differs(&old, out, args.force)?;
+    let device = device::open(args.on)?;
     let name = title(&old).map_or_else(|| name(args), str::to_string);
     let last = folder.checkpoints()?.last().copied();
     if changed {
         folder.forget_after(last.unwrap_or(0))?;
     }
-    let mut session = Session::open(&plan.value, folder, last, name)?;
+    let mut session = Session::open(&plan.value, folder, last, (name, device))?;
     if changed {
         let text = titled(&session.recipe, &plan.text());
         session.keeper.folder.write("plan.toml", &text)?;

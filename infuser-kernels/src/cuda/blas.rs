@@ -1,6 +1,6 @@
 //! cuBLASLt: how each product is computed is asked once for its shape, and kept.
 
-use std::{collections::HashMap, ffi::c_void};
+use std::{collections::HashMap, ffi::c_void, path::Path};
 
 use cudarc::cublaslt::{
     result::{self, CublasError},
@@ -8,11 +8,36 @@ use cudarc::cublaslt::{
 };
 
 use super::matmul::Product;
+use crate::error::Error;
 
 /// Scratch that an algorithm may use.
 pub(super) const WORKSPACE_BYTES: usize = 32 << 20;
+/// The library's file.
+const FILE: &str = "libcublasLt.so.13";
 /// What every matrix starts at a multiple of, so that no algorithm expects more.
 const ALIGNMENT_BYTES: u32 = 16;
+
+/// What to do without the library.
+pub(super) const MISSING: &str = "there is no libcublasLt; install the CUDA toolkit, or \
+                                  `pip install nvidia-cublas` in the active Python environment";
+
+/// Loads the library from `folder` if it is there; then says whether there is one, there or wherever the
+/// system's loader looks.
+///
+/// # Errors
+/// [`Error::Driver`] if `folder` holds one that does not load.
+pub(super) fn find(folder: Option<&Path>) -> Result<bool, Error> {
+    if let Some(path) = folder.map(|folder| folder.join(FILE)).filter(|path| path.exists()) {
+        // SAFETY: loading runs the library's initialisers; the caller names NVIDIA's own library, and the
+        // handle is leaked, so nothing of it is ever unloaded while in use.
+        let library = unsafe { libloading::Library::new(path) };
+        let failed =
+            |error: libloading::Error| Error::driver("loading cuBLASLt", error.to_string());
+        std::mem::forget(library.map_err(failed)?);
+    }
+    // SAFETY: the probe only asks the loader whether the library is there; it calls nothing.
+    Ok(unsafe { sys::is_culib_present() })
+}
 
 /// A handle, its scratch and its plans. They live as long as the context and are never freed.
 #[derive(Debug)]
@@ -100,9 +125,8 @@ fn preference() -> Result<sys::cublasLtMatmulPreference_t, CublasError> {
 impl Blas {
     /// Opens the library on the current context, with a scratch of [`WORKSPACE_BYTES`] there.
     pub(super) fn open(workspace: u64) -> Result<Self, String> {
-        // SAFETY: the probe only asks the loader whether the library is there; it calls nothing.
-        if !unsafe { sys::is_culib_present() } {
-            return Err("there is no libcublasLt; install the CUDA toolkit or its package".into());
+        if !find(None).map_err(|error| error.to_string())? {
+            return Err(MISSING.into());
         }
         let handle = result::create_handle().map_err(|error| error.to_string())?;
         Ok(Self { handle, workspace, plans: HashMap::new() })

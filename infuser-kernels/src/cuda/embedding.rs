@@ -65,13 +65,23 @@ impl Ids {
         self.tokens
     }
 
+    /// V, the rows of the table that they were checked against.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// No ids.
     pub fn is_empty(&self) -> bool {
         self.tokens == 0
     }
 
+    /// The ids as given.
+    pub(super) fn slice(&self) -> Slice<'_, u32> {
+        self.ids.slice()
+    }
+
     /// A table of these lengths has a row for every id; returns its width.
-    fn check(
+    pub(super) fn check(
         &self,
         op: &'static str,
         (table, len): (&'static str, usize),

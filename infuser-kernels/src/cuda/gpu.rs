@@ -12,7 +12,7 @@ use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
 
 use super::{
     Kernel, Source,
-    blas::{Blas, WORKSPACE_BYTES},
+    blas::{self, Blas, WORKSPACE_BYTES},
     matmul::Product,
     nvrtc,
 };
@@ -44,23 +44,48 @@ impl fmt::Debug for Gpu {
     }
 }
 
+/// How many GPUs the driver shows; 0 without a driver, and without one that works.
+pub fn gpus() -> usize {
+    // SAFETY: the probe only asks the loader whether the library is there; it calls nothing.
+    if !unsafe { sys::is_culib_present() } {
+        return 0;
+    }
+    CudaContext::device_count().ok().and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
+}
+
 fn failed(error: DriverError) -> Error {
     Error::driver(ACTION, error.to_string())
 }
 
 impl Gpu {
-    /// Opens a GPU and compiles every kernel for it. `nvrtc` is a folder that holds the compiler, if
-    /// the system's loader does not find it.
+    /// Opens a GPU and compiles every kernel for it. `libraries` is a folder that holds the compiler
+    /// and cuBLASLt, if the system's loader does not find them.
     ///
     /// # Errors
-    /// [`Error::Driver`] without a driver, a GPU of that number, or a compiler.
-    pub fn open(ordinal: usize, nvrtc: Option<&Path>) -> Result<Self> {
+    /// [`Error::Driver`] without a driver, a GPU of that number, a compiler, or cuBLASLt, saying what
+    /// installs it.
+    pub fn open(ordinal: usize, libraries: Option<&Path>) -> Result<Self> {
         // SAFETY: the probe only asks the loader whether the library is there; it calls nothing.
         if !unsafe { sys::is_culib_present() } {
-            let problem = "there is no NVIDIA driver on this machine; use the CPU";
+            let problem = "there is no NVIDIA driver on this machine; install it (such as by \
+                           `sudo apt install nvidia-driver-580`), or use the CPU";
             return Err(Error::driver(ACTION, problem));
         }
-        nvrtc::find(nvrtc)?;
+        let count = gpus();
+        if ordinal >= count {
+            let problem = format!(
+                "there is an NVIDIA driver, but GPU {ordinal} is not among the {count} that it shows; \
+                 use the CPU, or look at `nvidia-smi`"
+            );
+            return Err(Error::driver(ACTION, problem));
+        }
+        let compiler = libraries.filter(|folder| folder.join(nvrtc::FILE).exists());
+        if !nvrtc::find(compiler)? {
+            return Err(Error::driver(ACTION, nvrtc::MISSING));
+        }
+        if !blas::find(libraries)? {
+            return Err(Error::driver(ACTION, blas::MISSING));
+        }
         let context = CudaContext::new(ordinal).map_err(failed)?;
         let stream = context.new_stream().map_err(failed)?;
         let mut gpu = Self { context, stream, functions: HashMap::new(), blas: Mutex::new(None) };
@@ -174,5 +199,26 @@ impl Gpu {
             result::memcpy_dtoh_async(to, address, stream).map_err(failed)?;
             result::stream::synchronize(stream).map_err(failed)
         }
+    }
+
+    pub(super) fn copy_within(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        self.context.bind_to_thread().map_err(failed)?;
+        let stream = self.stream.cu_stream();
+        // SAFETY: both addresses are those of borrowed slices of this GPU's memory with as many bytes as
+        // are passed here, one of them exclusively, so they do not overlap.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, stream) }.map_err(failed)
+    }
+
+    pub(super) fn zero(&self, address: u64, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        self.context.bind_to_thread().map_err(failed)?;
+        // SAFETY: the address is that of an exclusively borrowed slice of as many bytes as are passed.
+        unsafe { result::memset_d8_async(address, 0, bytes, self.stream.cu_stream()) }
+            .map_err(failed)
     }
 }

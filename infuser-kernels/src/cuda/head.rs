@@ -45,6 +45,11 @@ impl Targets {
         let memory = Memory::upload(driver, targets)?;
         Ok(Self { memory, rows: targets.len(), vocab })
     }
+
+    /// The vocabulary that they were checked against.
+    pub fn vocab(&self) -> usize {
+        self.vocab
+    }
 }
 
 /// Logits `[rows, columns]`, before the temperature.

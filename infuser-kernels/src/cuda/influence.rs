@@ -1,5 +1,6 @@
 //! The launch of `influence.cu`. Formulas are those of [`crate::ops::influence`].
 
+use super::embedding::Ids;
 use super::{
     Driver, Kernel, Memory, Slice, columns,
     launch::{Launch, size},
@@ -112,13 +113,65 @@ impl QuestionSums {
     /// # Errors
     /// As [`Memory::download`].
     pub fn download(&self) -> Result<Vec<Sums>> {
-        let values = self.memory.download()?;
-        let sums = |&[dot, gradient_sq, gamma_dot, gamma_sq]: &[f64; KINDS]| Sums {
-            dot,
-            gradient_sq,
-            gamma_dot,
-            gamma_sq,
-        };
-        Ok(values.as_chunks().0.iter().map(sums).collect())
+        Ok(named(&self.memory.download()?))
     }
+}
+
+/// Numbers of a kernel as sums.
+fn named(values: &[f64]) -> Vec<Sums> {
+    let sums = |&[dot, gradient_sq, gamma_dot, gamma_sq]: &[f64; KINDS]| Sums {
+        dot,
+        gradient_sq,
+        gamma_dot,
+        gamma_sq,
+    };
+    values.as_chunks().0.iter().map(sums).collect()
+}
+
+/// The sums of single rows of a table's gradient, each compared with the row of its id.
+///
+/// # Shapes
+/// `rows`: `[R, width]`, for the R ids; `against`: `[V, width]` with the V that `ids` were checked against.
+///
+/// # Errors
+/// As [`QuestionSums::add`] and [`QuestionSums::download`].
+pub fn of_rows(
+    driver: &Driver,
+    width: usize,
+    rows: Slice<'_, f32>,
+    ids: &Ids,
+    against: &Against<'_>,
+) -> Result<Vec<Sums>> {
+    const OP: &str = "cuda::influence::of_rows";
+    let Against { target, exp_avg_sq, preconditioner } = *against;
+    let columns = ids.check(OP, ("target", target.len), ("rows", rows.len), width)?;
+    check_aligned(OP, "rows", rows.address)?;
+    check_aligned(OP, "target", target.address)?;
+    if let Some(exp_avg_sq) = exp_avg_sq {
+        check_len(OP, "exp_avg_sq", exp_avg_sq.len, &[target.len])?;
+        check_aligned(OP, "exp_avg_sq", exp_avg_sq.address)?;
+    }
+    check_preconditioner(OP, &preconditioner, exp_avg_sq.is_some())?;
+    let mut out = Memory::<f64>::unset(driver, ids.len() * KINDS)?;
+    let f = Factors::new(&preconditioner);
+    let arguments = [
+        rows.into(),
+        // Not read before the first step.
+        exp_avg_sq.unwrap_or(target).into(),
+        target.into(),
+        ids.slice().into(),
+        out.slice_mut().into(),
+        columns.into(),
+        u32::from(exp_avg_sq.is_some()).into(),
+        (f.keep.sqrt() as f32).into(),
+        (f.square.sqrt() as f32).into(),
+        (f.epsilon as f32).into(),
+    ];
+    let kernel = Kernel::InfluenceRows;
+    let launch = Launch { kernel, grid: [ids.len(), 1], block: BLOCK, arguments: &arguments };
+    // SAFETY: the lengths above are those of the header's `Tensors`; every id is below the rows of the
+    // table, as `Ids` has checked; out has four values for each of the grid's rows and was made here, so
+    // nothing overlaps it.
+    unsafe { driver.launch(&launch) }?;
+    Ok(named(&out.download()?))
 }

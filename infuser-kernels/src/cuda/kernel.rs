@@ -32,6 +32,8 @@ pub enum Source {
     Influence,
     /// `paged.cu`
     Paged,
+    /// `question_rows.cu`
+    QuestionRows,
     /// `rmsnorm.cu`
     RmsNorm,
     /// `rope.cu`
@@ -58,7 +60,7 @@ pub const HEADERS: [(&str, &str); 10] = [
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::AdamW,
         Self::Add,
         Self::Advantage,
@@ -73,6 +75,7 @@ impl Source {
         Self::Head,
         Self::Influence,
         Self::Paged,
+        Self::QuestionRows,
         Self::RmsNorm,
         Self::Rope,
         Self::Sample,
@@ -96,6 +99,7 @@ impl Source {
             Self::Head => "head.cu",
             Self::Influence => "influence.cu",
             Self::Paged => "paged.cu",
+            Self::QuestionRows => "question_rows.cu",
             Self::RmsNorm => "rmsnorm.cu",
             Self::Rope => "rope.cu",
             Self::Sample => "sample.cu",
@@ -120,6 +124,7 @@ impl Source {
             Self::Head => include_str!("../../../kernels-cu/head.cu"),
             Self::Influence => include_str!("../../../kernels-cu/influence.cu"),
             Self::Paged => include_str!("../../../kernels-cu/paged.cu"),
+            Self::QuestionRows => include_str!("../../../kernels-cu/question_rows.cu"),
             Self::RmsNorm => include_str!("../../../kernels-cu/rmsnorm.cu"),
             Self::Rope => include_str!("../../../kernels-cu/rope.cu"),
             Self::Sample => include_str!("../../../kernels-cu/sample.cu"),
@@ -187,6 +192,8 @@ pub enum Kernel {
     HeadForwardFinish,
     /// Sums of a tile of logits.
     HeadForwardTile,
+    /// The sums behind the scores of questions, of single rows.
+    InfluenceRows,
     /// The sums behind the scores of questions, tile by tile.
     InfluenceSums,
     /// Keys and values of rows to their places in a cache.
@@ -199,6 +206,10 @@ pub enum Kernel {
     PagedAttention128,
     /// Second stage of attention over a cache, for long rows.
     PagedCombine,
+    /// Factors of a table's gradient, cleared.
+    QuestionRowsClear,
+    /// Rows of a table's gradient by question.
+    QuestionRowsTake,
     /// Input gradient of the norm.
     RmsNormBackward,
     /// First stage of the weight gradient of the norm.
@@ -221,7 +232,7 @@ pub enum Kernel {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 46] = [
         Self::AdamWBf16,
         Self::AdamWF32,
         Self::AddBf16,
@@ -250,12 +261,15 @@ impl Kernel {
         Self::HeadBackwardTile,
         Self::HeadForwardFinish,
         Self::HeadForwardTile,
+        Self::InfluenceRows,
         Self::InfluenceSums,
         Self::KvAppend,
         Self::KvCopy,
         Self::PagedAttention64,
         Self::PagedAttention128,
         Self::PagedCombine,
+        Self::QuestionRowsClear,
+        Self::QuestionRowsTake,
         Self::RmsNormBackward,
         Self::RmsNormBackwardWeight,
         Self::RmsNormForward,
@@ -311,6 +325,7 @@ impl Kernel {
             Self::HeadBackwardTile => (Source::Head, "head_bwd_tile_bf16", "fuffffBiiix"),
             Self::HeadForwardFinish => (Source::Head, "head_fwd_finish_f32", "fFFFi"),
             Self::HeadForwardTile => (Source::Head, "head_fwd_tile_f32", "fuFiix"),
+            Self::InfluenceRows => (Source::Influence, "influence_rows_f32", "fffuDiixxx"),
             Self::InfluenceSums => (Source::Influence, "influence_sums_f32", "fffDiiiixxx"),
             Self::KvAppend => (Source::Paged, "kv_append_bf16", "bbuBBi"),
             Self::KvCopy => (Source::Paged, "kv_copy_bf16", "BBiii"),
@@ -319,6 +334,8 @@ impl Kernel {
                 (Source::Paged, "paged_attention_128_bf16", "bbbBFFuuiiiiiix")
             }
             Self::PagedCombine => (Source::Paged, "paged_combine_bf16", "fuBFiii"),
+            Self::QuestionRowsClear => (Source::QuestionRows, "question_rows_clear_bf16", "Buuui"),
+            Self::QuestionRowsTake => (Source::QuestionRows, "question_rows_take_bf16", "bbuuuFii"),
             Self::RmsNormBackward => (Source::RmsNorm, "rmsnorm_bwd_bf16", "bbbfBiii"),
             Self::RmsNormBackwardWeight => (Source::RmsNorm, "rmsnorm_bwd_weight_bf16", "bbfFiii"),
             Self::RmsNormForward => (Source::RmsNorm, "rmsnorm_fwd_bf16", "bbBFiix"),

@@ -92,6 +92,14 @@ impl Argument {
     }
 }
 
+impl PartialEq for Driver {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for Driver {}
+
 impl Driver {
     /// Tells drivers apart: the address of what they share with their clones. Memory and launch keep
     /// their driver alive, so no two that meet can have one address.
@@ -193,6 +201,30 @@ impl Driver {
             #[cfg(any(test, feature = "testing"))]
             Self::Simt(emulator) => {
                 emulator.copy_out(address, to);
+                Ok(())
+            }
+        }
+    }
+
+    /// Copies between two ranges of this driver's memory that do not overlap.
+    pub(super) fn copy_within(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
+        match self {
+            Self::Gpu(gpu) => gpu.copy_within(from, to, bytes),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Simt(emulator) => {
+                emulator.copy_within(from, to, bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Overwrites with zero bytes.
+    pub(super) fn zero(&self, address: u64, bytes: usize) -> Result<()> {
+        match self {
+            Self::Gpu(gpu) => gpu.zero(address, bytes),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Simt(emulator) => {
+                emulator.zero(address, bytes);
                 Ok(())
             }
         }

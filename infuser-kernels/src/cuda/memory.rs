@@ -91,6 +91,16 @@ impl<T: Element> Memory<T> {
         Ok(values)
     }
 
+    /// How many elements it has room for.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Room for nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// All of it, to read.
     pub fn slice(&self) -> Slice<'_, T> {
         let Self { driver, address, len, .. } = self;
@@ -118,11 +128,91 @@ impl<'a, T: Element> Slice<'a, T> {
         let address = self.address + (range.start * size_of::<T>()) as u64;
         Ok(Self { address, len: range.len(), ..self })
     }
+
+    /// A copy of the values on the host, after all launches so far.
+    ///
+    /// # Errors
+    /// [`Error::Driver`] if the copy, or a launch before it, failed.
+    pub fn download(self) -> Result<Vec<T>> {
+        let mut values = vec![T::zeroed(); self.len];
+        self.driver.copy_out(self.address, bytemuck::cast_slice_mut(&mut values))?;
+        Ok(values)
+    }
 }
 
-impl<T> SliceMut<'_, T> {
+impl<'a, T> Slice<'a, T> {
+    /// Its driver.
+    pub(crate) fn driver(&self) -> &'a Driver {
+        self.driver
+    }
+
+    /// The first elements, as many as there are of `len`.
+    pub(crate) fn first(self, len: usize) -> Self {
+        Self { len: len.min(self.len), ..self }
+    }
+}
+
+impl<T: Element> SliceMut<'_, T> {
+    /// A run of its elements, as [`Slice::range`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the range leaves it.
+    pub fn range(self, range: Range<usize>) -> Result<Self> {
+        let Slice { address, len, .. } = self.as_slice().range(range)?;
+        Ok(Self { address, len, ..self })
+    }
+
+    /// Overwrites the elements with host values.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another number of them, [`Error::Driver`] if the copy fails.
+    pub fn upload(self, values: &[T]) -> Result<()> {
+        check_len("cuda::memory::upload", "values", values.len(), &[self.len])?;
+        self.driver.copy_in(self.address, bytemuck::cast_slice(values))
+    }
+
+    /// Overwrites the elements with others of the same driver, which do not overlap them.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another number of them, [`Error::Argument`] for those of another driver,
+    /// [`Error::Driver`] if the copy fails.
+    pub fn copy_from(self, source: Slice<'_, T>) -> Result<()> {
+        const OP: &str = "cuda::memory::copy_from";
+        check_len(OP, "source", source.len, &[self.len])?;
+        if source.driver != self.driver {
+            return Err(Error::argument(OP, "`source` is the memory of another driver"));
+        }
+        self.driver.copy_within(source.address, self.address, self.len * size_of::<T>())
+    }
+
+    /// Overwrites the elements with zero.
+    ///
+    /// # Errors
+    /// [`Error::Driver`] if the driver refuses.
+    pub fn clear(self) -> Result<()> {
+        self.driver.zero(self.address, self.len * size_of::<T>())
+    }
+}
+
+impl<'a, T> SliceMut<'a, T> {
+    /// Its driver.
+    pub(crate) fn driver(&self) -> &'a Driver {
+        self.driver
+    }
+
+    /// The first elements, as many as there are of `len`.
+    pub(crate) fn first(self, len: usize) -> Self {
+        Self { len: len.min(self.len), ..self }
+    }
+
+    /// The same elements, to read.
+    pub fn as_slice(&self) -> Slice<'_, T> {
+        let Self { driver, address, len, .. } = self;
+        Slice { driver, address: *address, len: *len, memory: PhantomData }
+    }
+
     /// The same elements for one launch of several.
-    pub(super) fn reborrow(&mut self) -> SliceMut<'_, T> {
+    pub fn reborrow(&mut self) -> SliceMut<'_, T> {
         let Self { driver, address, len, .. } = self;
         SliceMut { driver, address: *address, len: *len, memory: PhantomData }
     }

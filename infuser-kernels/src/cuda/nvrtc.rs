@@ -14,6 +14,11 @@ use super::{HEADERS, Source};
 use crate::error::{Error, Result};
 
 const ACTION: &str = "compiling CUDA kernels";
+/// The compiler's file.
+pub(super) const FILE: &str = "libnvrtc.so.13";
+/// What to do without it.
+pub(super) const MISSING: &str = "there is no libnvrtc; install the CUDA toolkit, or \
+                                  `pip install nvidia-cuda-nvrtc` in the active Python environment";
 
 /// A compiled source.
 #[derive(Debug)]
@@ -31,7 +36,7 @@ pub struct Compiled {
 /// [`Error::Driver`] if `folder` is given and holds no compiler that loads.
 pub fn find(folder: Option<&Path>) -> Result<bool> {
     // The library looks its second half up by name: that half must be in memory first.
-    for name in ["libnvrtc-builtins.so.13.0", "libnvrtc.so.13"] {
+    for name in ["libnvrtc-builtins.so.13.0", FILE] {
         let Some(folder) = folder else { break };
         // SAFETY: loading runs the library's initialisers; the caller names NVIDIA's own library,
         // and both handles are leaked, so nothing of it is ever unloaded while in use.
@@ -59,8 +64,7 @@ fn check_present() -> Result<()> {
     if find(None)? {
         return Ok(());
     }
-    let problem = "there is no libnvrtc; install the CUDA toolkit or its NVRTC package";
-    Err(Error::driver(ACTION, problem))
+    Err(Error::driver(ACTION, MISSING))
 }
 
 fn c_string(text: &str) -> Result<CString> {

@@ -65,7 +65,7 @@ impl Cache {
     ///
     /// # Errors
     /// [`Error::Argument`] if there is no such block; [`Error::Launch`] if the driver refuses.
-    pub fn copy(&mut self, driver: &Driver, from: u32, to: u32) -> Result<()> {
+    pub fn copy(&mut self, from: u32, to: u32) -> Result<()> {
         const OP: &str = "cuda::paged::copy";
         if let Some(block) = [from, to].into_iter().find(|block| *block as usize >= self.count) {
             return Err(Error::argument(OP, format!("block {block} of {}", self.count)));
@@ -73,7 +73,7 @@ impl Cache {
         if from == to || self.heads * self.width == 0 {
             return Ok(());
         }
-        let tokens = self.tokens as u32;
+        let (tokens, driver) = (self.tokens as u32, self.driver().clone());
         let arguments = [
             self.k.slice_mut().into(),
             self.v.slice_mut().into(),
@@ -86,6 +86,16 @@ impl Cache {
         // SAFETY: both blocks are in the cache, as checked, and different, so the places of the grid
         // are disjoint rows of both tensors; places number less than 2³¹, as `new` checked.
         unsafe { driver.launch(&launch) }
+    }
+
+    /// Its driver.
+    pub fn driver(&self) -> &Driver {
+        self.k.slice().driver()
+    }
+
+    /// Bytes held.
+    pub fn size_bytes(&self) -> usize {
+        2 * size_of::<bf16>() * self.k.len()
     }
 }
 
@@ -134,6 +144,12 @@ impl Plan {
         }
         let [slots, spans, table] = [slots, spans, table].map(|all| Memory::upload(driver, &all));
         Ok(Self { slots: slots?, spans: spans?, table: table?, lens, count, tokens })
+    }
+
+    /// Whether it was made for so many rows and a cache of this shape, on its driver.
+    pub(crate) fn is_for(&self, rows: usize, cache: &Cache) -> bool {
+        let same = self.slots.slice().driver() == cache.driver() && self.lens.len() == rows;
+        same && [self.count, self.tokens] == [cache.count, cache.tokens]
     }
 
     fn check(&self, op: &'static str, cache: &Cache) -> Result<()> {

@@ -48,6 +48,11 @@ impl Positions {
         let memory = super::Memory::upload(driver, positions)?;
         Ok(Self { memory, len: positions.len(), rows })
     }
+
+    /// The rows of the tables that they were checked against.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
 }
 
 /// Rotates every head of every token in place.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    ops::sample::{self, Drawn, Sampling},
+    ops::sample::{self, Drawn, Sampling, Uniform},
     rng::Stream,
 };
 
@@ -40,7 +40,7 @@ impl<'a> Draw<'a> {
     /// The same draw on the CPU.
     pub fn on_cpu(&self) -> sample::Draw<'a> {
         let Self { row, sampling, stream, index, penalty } = *self;
-        sample::Draw { row, sampling, uniform: stream.uniform(index), penalty }
+        sample::Draw { row, sampling, uniform: Uniform::Of(stream, index), penalty }
     }
 
     /// The words of the kernel; the seen tokens lie at `seen`.

@@ -285,4 +285,15 @@ impl Emulator {
         // SAFETY: as in `copy_in`; what no kernel wrote holds the fill of `allocate`.
         unsafe { (address as *const u8).copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };
     }
+
+    pub(super) fn copy_within(&self, from: u64, to: u64, bytes: usize) {
+        // SAFETY: both addresses are those of borrowed slices with as many bytes as are passed here, one
+        // of them exclusively, so they do not overlap.
+        unsafe { (from as *const u8).copy_to_nonoverlapping(to as *mut u8, bytes) };
+    }
+
+    pub(super) fn zero(&self, address: u64, bytes: usize) {
+        // SAFETY: the address is that of an exclusively borrowed slice of as many bytes as are passed.
+        unsafe { (address as *mut u8).write_bytes(0, bytes) };
+    }
 }

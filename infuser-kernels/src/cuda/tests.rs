@@ -15,6 +15,7 @@ mod optimizer;
 mod paged;
 mod planted;
 mod planted_attention;
+mod question_rows;
 mod rmsnorm;
 mod rope;
 mod sample;

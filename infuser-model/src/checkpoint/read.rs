@@ -51,7 +51,7 @@ impl Inventory {
     }
 }
 
-/// Loads the model of a folder to `device`, in f32.
+/// Loads the model of a folder to `device`, in its float: exact on the CPU, rounded to bf16 on CUDA.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Config`] or [`Error::Weights`], naming file, tensor and what was expected:
@@ -69,7 +69,7 @@ pub fn load(folder: &Path, device: Device) -> Result<Model> {
         if bad > 0 {
             return Err(Error::weights(path, non_finite_problem(&param.name, bad)));
         }
-        buffers[index] = Some(device.upload_f32(values, &param.axes)?);
+        buffers[index] = Some(device.upload_float(values, &param.axes)?);
         Ok(())
     })?;
     Model::new(config, Tensors::from_buffers(buffers.into_iter().flatten().collect()))

@@ -30,7 +30,8 @@ const PARTS: [&str; 3] = ["weight", "exp_avg", "exp_avg_sq"];
 /// # Errors
 /// [`Error::Io`] if it cannot be written; an older file of that name is then untouched.
 pub fn save_state(path: &Path, model: &Model, optimizer: &Optimizer) -> Result<()> {
-    let parts = [model.weights(), optimizer.exp_avg(), optimizer.exp_avg_sq()];
+    let weights = optimizer.master().unwrap_or(model.weights());
+    let parts = [weights, optimizer.exp_avg(), optimizer.exp_avg_sq()];
     let mut encoded = Vec::new();
     for (part, tensors) in PARTS.iter().zip(parts) {
         for ((_, param), buffer) in model.layout().iter().zip(tensors.buffers()) {
@@ -77,10 +78,19 @@ pub fn load_state(path: &Path, model: &mut Model, optimizer: &mut Optimizer) -> 
     let [weights, exp_avg, exp_avg_sq] =
         [0, 1, 2].map(|part| read(path, &tensors, model.layout(), PARTS[part]));
     let (weights, exp_avg, exp_avg_sq) = (weights?, exp_avg?, exp_avg_sq?);
-    copy(weights, model.weights_mut())?;
+    let device = model.device();
+    let master = if device.float() == infuser_kernels::Dtype::F32 {
+        None
+    } else {
+        let mut master = Tensors::zeros(model.layout(), device)?;
+        copy(&weights, &mut master)?;
+        Some(master)
+    };
+    copy(&weights, model.weights_mut())?;
     let (first, second) = optimizer.moments_mut();
-    copy(exp_avg, first)?;
-    copy(exp_avg_sq, second)?;
+    copy(&exp_avg, first)?;
+    copy(&exp_avg_sq, second)?;
+    optimizer.set_master(master);
     optimizer.set_steps(step);
     Ok(())
 }
@@ -114,7 +124,7 @@ pub fn load_tensors(path: &Path, layout: &Layout, device: Device) -> Result<Tens
     let mapped = MappedFile::open(path)?;
     let found = mapped.tensors(path)?;
     let mut tensors = Tensors::zeros(layout, device)?;
-    copy(read(path, &found, layout, "tensor")?, &mut tensors)?;
+    copy(&read(path, &found, layout, "tensor")?, &mut tensors)?;
     Ok(tensors)
 }
 
@@ -142,9 +152,9 @@ fn read(
     layout.params().iter().map(one).collect()
 }
 
-fn copy(values: Vec<Vec<f32>>, tensors: &mut Tensors) -> Result<()> {
+fn copy(values: &[Vec<f32>], tensors: &mut Tensors) -> Result<()> {
     for (buffer, values) in tensors.buffers_mut().iter_mut().zip(values) {
-        buffer.copy_from_f32(&values)?;
+        buffer.copy_from_f32(values)?;
     }
     Ok(())
 }

@@ -16,7 +16,12 @@ impl Cache {
     ///
     /// # Errors
     /// [`crate::Error::Kernel`] if the device has no room, or no such blocks.
-    pub fn new(config: &ModelConfig, device: Device, blocks: usize, tokens: usize) -> Result<Self> {
+    pub fn new(
+        config: &ModelConfig,
+        device: &Device,
+        blocks: usize,
+        tokens: usize,
+    ) -> Result<Self> {
         let heads = [config.kv_heads, config.head_width];
         let layer = |_| Ok(Blocks::new(device, blocks, tokens, heads)?);
         Ok(Self { layers: (0..config.layers.len()).map(layer).collect::<Result<_>>()? })

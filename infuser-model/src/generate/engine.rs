@@ -65,7 +65,7 @@ impl Options {
                 each.saturating_mul(request.samples)
             })
             .fold(0, usize::saturating_add);
-        let per_token = crate::memory::cache_bytes_per_token(config).max(1);
+        let per_token = crate::memory::cache_bytes_per_token(config, &model.device()).max(1);
         let room = (bytes as u128 / per_token).try_into().unwrap_or(usize::MAX);
         Self { cache_tokens: wanted.min(room).max(self.block_tokens), ..self }
     }
@@ -132,7 +132,7 @@ impl<'m> Engine<'m> {
             options,
             decode: None,
             packed: model.pack()?,
-            cache: Cache::new(model.config(), model.device(), count, options.block_tokens)?,
+            cache: Cache::new(model.config(), &model.device(), count, options.block_tokens)?,
             pool: BlockPool::new(count),
             workspace: model.workspace(Keep::Nothing)?,
             logits: model.device().zeros_f32(&[0, model.config().vocab])?,
@@ -354,7 +354,7 @@ impl<'m> Engine<'m> {
             self.counters.prompt_tokens += (range.end.min(prompt) - range.start.min(prompt)) as u64;
             self.counters.computed_tokens += *count as u64;
         }
-        let step = step.build(self.model.device())?;
+        let step = step.build(&self.model.device())?;
         self.counters.steps += 1;
         self.model.step(
             &step,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use infuser_kernels::{
-    ops::sample::{Draw, Drawn},
+    ops::sample::{Draw, Drawn, Uniform},
     rng::Stream,
 };
 
@@ -154,7 +154,7 @@ impl Sequence {
         Draw {
             row,
             sampling: self.request.sampling,
-            uniform: self.stream.uniform(place as u64),
+            uniform: Uniform::Of(self.stream, place as u64),
             penalty: penalty.map(|penalty| (penalty, &self.tokens[..])),
         }
     }

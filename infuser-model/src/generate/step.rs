@@ -1,6 +1,12 @@
 //! The tokens that one forward pass of the engine computes.
 
-use infuser_kernels::{Buffer, Device, ops::paged::Segment};
+use infuser_kernels::{
+    Buffer, Device,
+    ops::{
+        attention,
+        paged::{Segment, Segments},
+    },
+};
 
 use crate::error::Result;
 
@@ -11,7 +17,9 @@ pub(crate) struct Step {
     pub(crate) positions: Buffer,
     /// One past the largest position.
     pub(crate) max_position: usize,
-    pub(crate) segments: Vec<Segment>,
+    pub(crate) segments: Segments,
+    /// None: no keys are the step's own.
+    pub(crate) unpaged: attention::Segments,
     /// Rows whose next token is asked for.
     pub(crate) output_rows: Buffer,
 }
@@ -47,12 +55,13 @@ impl StepBuilder {
         })
     }
 
-    pub(super) fn build(self, device: Device) -> Result<Step> {
+    pub(super) fn build(self, device: &Device) -> Result<Step> {
         Ok(Step {
             tokens: device.upload_u32(self.tokens)?,
             positions: device.upload_u32(self.positions)?,
             max_position: self.max_position,
-            segments: self.segments,
+            segments: self.segments.into(),
+            unpaged: attention::Segments::default(),
             output_rows: device.upload_u32(self.output_rows)?,
         })
     }

@@ -3,7 +3,7 @@
 use infuser_kernels::{
     Buffer, Device, View, ViewMut, Write,
     ops::{
-        attention::{self, Attention, Gradients, Segment},
+        attention::{self, Attention, Gradients, Segments},
         paged::{self, Blocks},
         rmsnorm,
         rope::{self, Direction, Tables},
@@ -29,7 +29,7 @@ pub(crate) struct Context<'a> {
     pub(crate) params: &'a LayerParams,
     pub(crate) window: Option<usize>,
     /// Who sees whom, where the keys are the batch's own.
-    pub(crate) segments: &'a [Segment],
+    pub(crate) segments: &'a Segments,
     pub(crate) positions: View<'a>,
     pub(crate) tables: &'a Tables,
 }
@@ -39,7 +39,7 @@ pub(crate) enum Keys<'a> {
     /// In the batch, as its segments say.
     Batch,
     /// In the blocks of a cache, those of the batch included once they are stored.
-    Paged(&'a [paged::Segment], &'a mut Blocks),
+    Paged(&'a paged::Segments, &'a mut Blocks),
 }
 
 /// What forward saves for backward.
@@ -80,7 +80,7 @@ pub(crate) struct Scratch {
 }
 
 impl Saved {
-    pub(crate) fn new(config: &ModelConfig, device: Device) -> Result<Self> {
+    pub(crate) fn new(config: &ModelConfig, device: &Device) -> Result<Self> {
         let ModelConfig { heads, kv_heads, head_width, qk_norm, .. } = *config;
         let norm = |heads: usize| -> Result<Option<NormSaved>> {
             let norms = match qk_norm {
@@ -88,16 +88,16 @@ impl Saved {
                 QkNorm::PerHead => heads,
                 QkNorm::FullWidth => 1,
             };
-            let x = device.zeros_f32(&[0, heads, head_width])?;
+            let x = device.zeros_float(&[0, heads, head_width])?;
             Ok(Some(NormSaved { x, rstd: device.zeros_f32(&[0, norms])? }))
         };
         Ok(Self {
             q_norm: norm(heads)?,
             k_norm: norm(kv_heads)?,
-            q: device.zeros_f32(&[0, heads, head_width])?,
-            k: device.zeros_f32(&[0, kv_heads, head_width])?,
-            v: device.zeros_f32(&[0, kv_heads, head_width])?,
-            mixed: device.zeros_f32(&[0, heads, head_width])?,
+            q: device.zeros_float(&[0, heads, head_width])?,
+            k: device.zeros_float(&[0, kv_heads, head_width])?,
+            v: device.zeros_float(&[0, kv_heads, head_width])?,
+            mixed: device.zeros_float(&[0, heads, head_width])?,
             lse: device.zeros_f32(&[0, heads])?,
         })
     }
@@ -110,10 +110,10 @@ impl Saved {
 }
 
 impl Scratch {
-    pub(crate) fn new(config: &ModelConfig, device: Device) -> Result<Self> {
+    pub(crate) fn new(config: &ModelConfig, device: &Device) -> Result<Self> {
         let ModelConfig { heads, kv_heads, head_width, qk_norm, .. } = *config;
-        let q = || device.zeros_f32(&[0, heads, head_width]);
-        let k = || device.zeros_f32(&[0, kv_heads, head_width]);
+        let q = || device.zeros_float(&[0, heads, head_width]);
+        let k = || device.zeros_float(&[0, kv_heads, head_width]);
         let normed = qk_norm != QkNorm::None;
         Ok(Self {
             dmixed: q()?,

@@ -27,8 +27,8 @@ pub(crate) struct Scratch {
 }
 
 impl Saved {
-    pub(crate) fn new(config: &ModelConfig, device: Device) -> Result<Self> {
-        let buffer = || device.zeros_f32(&[0, config.ffn]);
+    pub(crate) fn new(config: &ModelConfig, device: &Device) -> Result<Self> {
+        let buffer = || device.zeros_float(&[0, config.ffn]);
         Ok(Self { gate: buffer()?, up: buffer()?, hidden: buffer()? })
     }
 
@@ -38,8 +38,8 @@ impl Saved {
 }
 
 impl Scratch {
-    pub(crate) fn new(config: &ModelConfig, device: Device) -> Result<Self> {
-        let buffer = || device.zeros_f32(&[0, config.ffn]);
+    pub(crate) fn new(config: &ModelConfig, device: &Device) -> Result<Self> {
+        let buffer = || device.zeros_float(&[0, config.ffn]);
         Ok(Self { dgate: buffer()?, dup: buffer()?, dhidden: buffer()? })
     }
 

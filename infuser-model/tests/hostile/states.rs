@@ -18,7 +18,7 @@ fn trained(model: &str) -> (Model, Optimizer) {
     let mut model = checkpoint::load(&fixture("models").join(model), Device::Cpu).unwrap();
     let settings = OptimizerSettings::default();
     let mut optimizer = Optimizer::new(model.layout(), Device::Cpu, settings).unwrap();
-    let gradients: Tensors = model.weights().clone();
+    let gradients: Tensors = model.weights().copy().unwrap();
     optimizer.step(model.weights_mut(), &gradients).unwrap();
     (model, optimizer)
 }
@@ -84,7 +84,7 @@ fn damaged_resume_states_change_nothing() {
         ("NaN in the last part", |p| set_value(p, SECOND, 0, f32::NAN), &[SECOND, "NaN"]),
     ];
     let (mut model, mut optimizer) = trained("qwen3_tied");
-    let (weights, before) = (model.weights().clone(), optimizer.clone());
+    let (weights, before) = (model.weights().copy().unwrap(), optimizer.copy().unwrap());
     for (name, damage, expected) in cases {
         let (_folder, path) = saved_state("qwen3_tied");
         // Other values than those held, so that a partial load would show.

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::keeper::Keeper;
 use crate::{
+    device,
     display::Display,
     failure::Failure,
     forecast,
@@ -38,19 +39,21 @@ impl Session {
         config: &Config,
         folder: Folder,
         resumed: Option<u64>,
-        recipe: String,
+        (recipe, device): (String, Device),
     ) -> Result<Self, Failure> {
         let started = Instant::now();
         let folders = Folders::find(config, folder.path())?;
         let (solver, generator) = folders.configs()?;
-        let memory = forecast::memory(config, &solver, generator.as_ref())?;
-        memory.check()?;
+        let memory = forecast::memory(config, &solver, generator.as_ref(), &device)?;
+        if device == Device::Cpu {
+            memory.check()?;
+        }
         let inputs = setup::inputs(config)?;
         let display = Display::new()?;
         display.line(&format!("run folder    {}", folder.path().display()));
-        display.line(&format!("device        cpu, {} threads", rayon::current_num_threads()));
-        display.line(&memory.line());
-        let (solver, generator) = setup::roles(config, &folders, Device::Cpu)?;
+        display.line(&format!("device        {}", device::name(&device)));
+        display.line(&memory.line(&device));
+        let (solver, generator) = setup::roles(config, &folders, device)?;
         display.line(&forecast::time(config, &solver, &inputs)?);
         display.watch(config.guard.stall_secs);
         let trainer = Trainer::new(config.clone(), inputs, solver, generator)?;
@@ -212,13 +215,17 @@ fn take_up(trainer: &mut Trainer, place: &Path) -> Result<(), Failure> {
 }
 
 /// A run as it stands at a checkpoint, to look at: nothing in its folder is changed. `None` for its last.
-pub(crate) fn at_checkpoint(run: &Path, at: Option<u64>) -> Result<Trainer, Failure> {
+pub(crate) fn at_checkpoint(
+    run: &Path,
+    at: Option<u64>,
+    device: Device,
+) -> Result<Trainer, Failure> {
     let folder = Folder::open(run)?;
     let layers = Layer::file(&recipes::ALL, &run.join("plan.toml"))?;
     let plan = resolve::<Config>(&layers, &SECTIONS)?;
     let folders = Folders::find(&plan.value, run)?;
     let inputs = setup::inputs(&plan.value)?;
-    let (solver, generator) = setup::roles(&plan.value, &folders, Device::Cpu)?;
+    let (solver, generator) = setup::roles(&plan.value, &folders, device)?;
     let mut trainer = Trainer::new(plan.value, inputs, solver, generator)?;
     let there = folder.checkpoints()?;
     let at = at.or(there.last().copied()).unwrap_or(0);

@@ -28,6 +28,11 @@ pub struct Packing {
 }
 
 impl Packing {
+    /// Whether it was made on this driver for so many rows.
+    pub(crate) fn is_for(&self, driver: &Driver, rows: [usize; 2]) -> bool {
+        self.tiles.slice().driver() == driver && [self.rows, self.kv_rows] == rows
+    }
+
     /// Checks the segments of `rows` queries and `kv_rows` keys, and uploads what the kernels need of
     /// them: a kernel cannot check.
     ///

@@ -107,7 +107,14 @@ impl Case {
         let (q, k, v) = (buffer(&q, &q_axes), buffer(&k, &kv_axes), buffer(&v, &kv_axes));
         let (mut out, mut lse) = (poison(&q_axes), poison(&q_axes[..2]));
         let (attention, qkv) = (self.attention(), [q.view(), k.view(), v.view()]);
-        cpu::forward(&attention, &self.segments, qkv, out.view_mut(), lse.view_mut()).unwrap();
+        cpu::forward(
+            &attention,
+            &self.segments.clone().into(),
+            qkv,
+            out.view_mut(),
+            lse.view_mut(),
+        )
+        .unwrap();
         [out, lse].map(|buffer| buffer.to_f32().unwrap())
     }
 
@@ -138,7 +145,8 @@ impl Case {
         let saved = cpu::Saved { q, k, v, out, lse };
         let gradients = cpu::Gradients { dq: dq.view_mut(), dk: dk.view_mut(), dv: dv.view_mut() };
         let attention = self.attention();
-        cpu::backward(&attention, &self.segments, saved, dout.view(), gradients).unwrap();
+        cpu::backward(&attention, &self.segments.clone().into(), saved, dout.view(), gradients)
+            .unwrap();
         [dq, dk, dv].map(|buffer| buffer.to_f32().unwrap())
     }
 

@@ -38,6 +38,7 @@ fn kernels_on_a_gpu_equal_the_cpu_ops() {
     head::check(&driver);
     matmul::check(&driver);
     paged::check(&driver);
+    question_rows::check(&driver);
     rmsnorm::check_forward(&driver);
     rmsnorm::check_add_forward(&driver);
     rmsnorm::check_backward(&driver);

@@ -29,7 +29,7 @@ fn cpu_step(hyper: &AdamW, t: u64, scale: f32, gradient: &[f32], held: &mut Held
     let n = gradient.len();
     let mut buffers = held.each_ref().map(|values| buffer(values, &[n]));
     let [weight, exp_avg, exp_avg_sq] = buffers.each_mut().map(crate::Buffer::view_mut);
-    let state = cpu::State { weight, exp_avg, exp_avg_sq };
+    let state = cpu::State { weight, exp_avg, exp_avg_sq, rounded: None };
     cpu::step(hyper, t, scale, buffer(gradient, &[n]).view(), state).unwrap();
     *held = buffers.map(|buffer| buffer.to_f32().unwrap());
 }

@@ -88,14 +88,22 @@ impl Case {
     /// out, lse of the CPU op.
     fn want(&self, fill: &Layout, ask: &Layout) -> [Vec<f32>; 2] {
         let [h, kv, e] = self.heads;
-        let mut blocks = Blocks::new(Device::Cpu, fill.blocks, self.tokens, [kv, e]).unwrap();
+        let mut blocks = Blocks::new(&Device::Cpu, fill.blocks, self.tokens, [kv, e]).unwrap();
         let [k, v] = self.keys().map(|(_, values)| buffer(&values, &[fill.rows, kv, e]));
-        cpu::append(&mut blocks, &fill.segments, k.view(), v.view()).unwrap();
+        cpu::append(&mut blocks, &fill.segments.clone().into(), k.view(), v.view()).unwrap();
         let q = buffer(&self.queries(ask.rows).1, &[ask.rows, h, e]);
         let (mut out, mut lse) = (poison(&[ask.rows, h, e]), poison(&[ask.rows, h]));
         let attention = self.attention();
         let (out_view, lse_view) = (out.view_mut(), lse.view_mut());
-        cpu::attention(&attention, &ask.segments, q.view(), &blocks, out_view, lse_view).unwrap();
+        cpu::attention(
+            &attention,
+            &ask.segments.clone().into(),
+            q.view(),
+            &blocks,
+            out_view,
+            lse_view,
+        )
+        .unwrap();
         [out, lse].map(|buffer| buffer.to_f32().unwrap())
     }
 
@@ -173,7 +181,7 @@ fn places_hold_what_was_stored_and_nothing_else_is_touched() {
     for order in ORDERS {
         let driver = driver(order);
         let (mut cache, _, [k, v]) = one_block(&driver);
-        cache.copy(&driver, 0, 1).unwrap();
+        cache.copy(0, 1).unwrap();
         for (output, held, want) in [("k", &cache.k, &k), ("v", &cache.v, &v)] {
             let held = wide(&held.download().unwrap());
             tolerance::check(Kernel::KvAppend, output, &held[..6], &wide(want));
@@ -187,7 +195,7 @@ fn places_hold_what_was_stored_and_nothing_else_is_touched() {
 fn what_does_not_fit_is_named() {
     let driver = driver(Order::Forward);
     let (mut cache, plan, _) = one_block(&driver);
-    assert!(cache.copy(&driver, 0, 2).unwrap_err().to_string().contains("block 2 of 2"));
+    assert!(cache.copy(0, 2).unwrap_err().to_string().contains("block 2 of 2"));
     let error = Cache::new(&driver, 2, 48, [1, 3]).unwrap_err().to_string();
     assert!(error.contains("blocks of 48 tokens, expected a multiple of 32"), "{error}");
     let outside = [Segment { q: 0..1, len: 40, blocks: vec![1] }];

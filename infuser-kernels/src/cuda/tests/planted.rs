@@ -164,6 +164,34 @@ fn bugs_in_the_influence_pass_are_caught() {
 }
 
 #[test]
+fn bugs_in_the_rows_of_questions_are_caught() {
+    let bugs = [
+        (
+            "rows-range",
+            "ranges[2 * range]; t < ranges[2 * range + 1]; t++",
+            "ranges[2 * range] + 1; t < ranges[2 * range + 1]; t++",
+            "rows: first mismatch",
+        ),
+        (
+            "rows-clear",
+            "ranges[2 * range] + threadIdx.x; t <",
+            "ranges[2 * range] + threadIdx.x; t + 1 <",
+            "dy: first mismatch",
+        ),
+        (
+            "rows-own",
+            "row = u64(ids[blockIdx.x]) * width",
+            "row = u64(ids[0]) * width",
+            "dot: mismatch",
+        ),
+    ];
+    for (name, from, to, says) in bugs {
+        // All sources: the check runs kernels of two of them.
+        assert_caught(&Bug { name, from, to, says }, question_rows::check);
+    }
+}
+
+#[test]
 fn bugs_in_advantages_are_caught() {
     let says = "out: first mismatch";
     let bugs = [

@@ -22,7 +22,7 @@ pub(super) fn check(driver: &Driver, direction: Direction) {
         let positions: Vec<u32> = (0..tokens).map(|t| ((49 + 31 * t) % ROWS) as u32).collect();
         let frequencies: Vec<f32> =
             (0..width / 2).map(|i| 1e4f32.powf(-2.0 * i as f32 / width as f32)).collect();
-        let tables = cpu::tables(Device::Cpu, &frequencies, 1.5, ROWS).unwrap();
+        let tables = cpu::tables(&Device::Cpu, &frequencies, 1.5, ROWS).unwrap();
         let mut want = buffer(&x_wide, &[tokens, heads, width]);
         let at = Device::Cpu.upload_u32(positions.clone()).unwrap();
         cpu::apply(want.view_mut(), at.view(), &tables, direction).unwrap();

@@ -14,7 +14,7 @@ const INSIDE: &str = "INFUSER_SIMT_SANITIZER";
 const PLANT: &str = "INFUSER_SIMT_OVERRUN";
 
 /// Modules of tests.
-const KERNELS: [&str; 13] = [
+const KERNELS: [&str; 14] = [
     "advantage::",
     "attention::",
     "bias::",
@@ -24,6 +24,7 @@ const KERNELS: [&str; 13] = [
     "influence::",
     "optimizer::",
     "paged::",
+    "question_rows::",
     "rmsnorm::",
     "rope::",
     "sample::",
@@ -31,7 +32,7 @@ const KERNELS: [&str; 13] = [
 ];
 /// A test of each kernel that has shared memory: there is nothing else that threads could race for, and
 /// all tests would take minutes.
-const WITH_BARRIERS: [&str; 10] = [
+const WITH_BARRIERS: [&str; 11] = [
     "advantage::a_result_does_not_depend",
     "attention::a_shared_prefix",
     "attention::gradients_do_not_depend",
@@ -40,6 +41,7 @@ const WITH_BARRIERS: [&str; 10] = [
     "influence::tiles_add_up",
     "optimizer::the_norm_does_not_depend",
     "paged::a_row_has_the_same_bits",
+    "question_rows::rows_and_their_sums",
     "rmsnorm::the_weight_gradient",
     "sample::one_token_of_each_setting",
 ];

@@ -78,6 +78,18 @@ const ROWS: &[Row] = &[
         "exact squares, f64 sums in another order",
     ),
     Row(
+        Kernel::InfluenceRows,
+        "dot, gradient_sq",
+        Bound { dtype: "f64", absolute: 0.0, of_largest: 1e-12, relative: 0.0 },
+        "exact products, f64 sums in another order; of the norms behind the sum",
+    ),
+    Row(
+        Kernel::InfluenceRows,
+        "gamma_dot, gamma_sq",
+        Bound { dtype: "f64", absolute: 0.0, of_largest: 1e-6, relative: 0.0 },
+        "Γ is an f32 after six roundings; of the norms behind the sum",
+    ),
+    Row(
         Kernel::InfluenceSums,
         "dot, gradient_sq",
         Bound { dtype: "f64", absolute: 0.0, of_largest: 1e-12, relative: 0.0 },
@@ -88,6 +100,13 @@ const ROWS: &[Row] = &[
         "gamma_dot, gamma_sq",
         Bound { dtype: "f64", absolute: 0.0, of_largest: 1e-6, relative: 0.0 },
         "Γ is an f32 after six roundings; of the norms behind the sum",
+    ),
+    Row(Kernel::QuestionRowsClear, "dy", SAME_BF16, "a zero or what was there"),
+    Row(
+        Kernel::QuestionRowsTake,
+        "rows",
+        SAME_F32,
+        "exact products, the additions of the CPU op in its order",
     ),
     Row(
         Kernel::AttentionBackwardKv64,

@@ -13,6 +13,7 @@
 //! and a weight does not move by less than half a unit in its last place, about `6e-8 |w|`.
 
 pub(crate) mod cpu;
+mod cuda;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
 #[cfg(test)]
@@ -42,12 +43,15 @@ pub struct AdamW {
 /// What a step changes, all of the gradient's shape.
 #[derive(Debug)]
 pub struct State<'a> {
-    /// The parameter w.
+    /// The parameter w in f32; with `rounded`, the master copy that keeps what bf16 cannot.
     pub weight: ViewMut<'a>,
     /// The running mean m of the gradient; zeros before the first step.
     pub exp_avg: ViewMut<'a>,
     /// The running mean v of the squared gradient; zeros before the first step.
     pub exp_avg_sq: ViewMut<'a>,
+    /// Where the model reads the weight in bf16, overwritten; `None` on the CPU, whose model reads
+    /// `weight` itself.
+    pub rounded: Option<ViewMut<'a>>,
 }
 
 /// Moves the weights by one step: the formula of the module, in one pass over memory.
@@ -58,7 +62,7 @@ pub struct State<'a> {
 /// where it is from then on.
 ///
 /// # Shapes
-/// Any, the same for `gradient` and the three tensors of `state`.
+/// Any, the same for `gradient` and all tensors of `state`.
 ///
 /// # Errors
 /// [`Error::Shape`] naming the tensor that does not fit; [`Error::Argument`] for step 0 or
@@ -73,19 +77,29 @@ pub fn step(
 ) -> Result<()> {
     const OP: &str = "adamw::step";
     let dims = gradient.dims();
-    let State { weight, exp_avg, exp_avg_sq } = state;
+    let State { weight, exp_avg, exp_avg_sq, rounded } = &state;
     check::shape(OP, "weight", weight.dims(), dims.axes())?;
     check::shape(OP, "exp_avg", exp_avg.dims(), dims.axes())?;
     check::shape(OP, "exp_avg_sq", exp_avg_sq.dims(), dims.axes())?;
+    if let Some(rounded) = rounded {
+        check::shape(OP, "rounded", rounded.dims(), dims.axes())?;
+    }
     check_hyper(OP, hyper, step)?;
     match gradient.device() {
         Device::Cpu => {
+            let State { weight, exp_avg, exp_avg_sq, rounded } = state;
+            if rounded.is_some() {
+                return Err(Error::argument(OP, "`rounded` is for cuda; the CPU holds no bf16"));
+            }
             let gradient = gradient.f32(OP, "gradient")?;
             let weight = weight.into_f32(OP, "weight")?;
             let exp_avg = exp_avg.into_f32(OP, "exp_avg")?;
             let exp_avg_sq = exp_avg_sq.into_f32(OP, "exp_avg_sq")?;
             let factors = cpu::Factors::new(hyper, step, gradient_scale);
             cpu::step(&factors, gradient, weight, exp_avg, exp_avg_sq);
+        }
+        Device::Cuda(driver) => {
+            cuda::step(&driver, hyper, step, gradient_scale, gradient, state)?;
         }
     }
     Ok(())

@@ -10,20 +10,21 @@ const HYPER: AdamW =
     AdamW { learning_rate: 1e-2, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 };
 
 /// Weight, mean and mean square, owned.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 struct Held([Buffer; 3]);
 
 impl Held {
     fn new(weight: &[f32]) -> Self {
         let n = weight.len();
-        let zeros = buffer(&vec![0.0; n], &[n]);
-        Self([buffer(weight, &[n]), zeros.clone(), zeros])
+        let zeros = || buffer(&vec![0.0; n], &[n]);
+        Self([buffer(weight, &[n]), zeros(), zeros()])
     }
 
     fn step(&mut self, hyper: &AdamW, t: u64, scale: f32, gradient: &[f32]) -> Result<()> {
         let gradient = buffer(gradient, &[gradient.len()]);
         let [weight, exp_avg, exp_avg_sq] = self.0.each_mut().map(Buffer::view_mut);
-        step(hyper, t, scale, gradient.view(), State { weight, exp_avg, exp_avg_sq })
+        let state = State { weight, exp_avg, exp_avg_sq, rounded: None };
+        step(hyper, t, scale, gradient.view(), state)
     }
 
     fn values(&self) -> [Vec<f32>; 3] {
@@ -116,7 +117,7 @@ fn the_number_of_threads_does_not_show() {
 fn what_cannot_be_a_step_is_an_error_value() {
     let mut held = Held::new(&[0.5; 3]);
     let mut problem = |hyper: AdamW, t| {
-        let before = held.clone();
+        let before = Held(held.0.each_ref().map(|buffer| buffer.copy().unwrap()));
         let error = held.step(&hyper, t, 1.0, &[1.0; 3]).unwrap_err();
         assert_eq!(held, before);
         assert!(matches!(error, Error::Argument { op: "adamw::step", .. }), "{error}");
@@ -140,6 +141,7 @@ fn a_wrong_shape_names_the_tensor() {
         weight: weight.view_mut(),
         exp_avg: exp_avg.view_mut(),
         exp_avg_sq: exp_avg_sq.view_mut(),
+        rounded: None,
     };
     let error = step(&HYPER, 1, 1.0, gradient.view(), state).unwrap_err();
     assert_eq!(error.to_string(), "adamw::step: `exp_avg_sq` has shape [3, 2], expected [2, 3]");

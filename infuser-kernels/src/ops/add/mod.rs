@@ -8,6 +8,7 @@
 //! One rounding an element, so there is no twin: the f64 result rounded to f32 is the answer.
 
 mod cpu;
+mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ pub fn add(x: View<'_>, out: ViewMut<'_>) -> Result<()> {
     check::shape(OP, "x", x.dims(), out.dims().axes())?;
     match x.device() {
         Device::Cpu => cpu::add(x.f32(OP, "x")?, out.into_f32(OP, "out")?),
+        Device::Cuda(driver) => cuda::add(&driver, OP, x, out)?,
     }
     Ok(())
 }
@@ -40,6 +42,7 @@ pub fn scale(factor: f32, x: ViewMut<'_>) -> Result<()> {
     const OP: &str = "add::scale";
     match x.device() {
         Device::Cpu => cpu::scale(factor, x.into_f32(OP, "x")?),
+        Device::Cuda(driver) => cuda::scale(&driver, OP, factor, x)?,
     }
     Ok(())
 }

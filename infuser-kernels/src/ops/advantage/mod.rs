@@ -16,6 +16,7 @@
 use serde::{Deserialize, Serialize};
 
 mod cpu;
+mod cuda;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
 #[cfg(test)]
@@ -69,7 +70,8 @@ pub enum Singleton {
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::Rank`] or [`Error::Dtype`] naming the tensor that does not fit;
-/// [`Error::Argument`] naming the first row whose reward is not finite.
+/// [`Error::Argument`] naming the first row whose reward is not finite, except on CUDA, where such a
+/// reward gives advantages that are not finite, or the largest f32.
 pub fn normalise(
     rewards: View<'_>,
     groups: View<'_>,
@@ -87,6 +89,9 @@ pub fn normalise(
             let out = out.into_f32(OP, "out")?;
             check_finite(OP, rewards)?;
             cpu::normalise(rewards, groups, normalisation, singleton, out);
+        }
+        Device::Cuda(driver) => {
+            cuda::normalise(&driver, OP, [rewards, groups], normalisation, singleton, out)?;
         }
     }
     Ok(())

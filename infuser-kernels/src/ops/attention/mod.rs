@@ -20,6 +20,7 @@
 //! gradient is 0.
 
 mod cpu;
+mod cuda;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
 mod segment;
@@ -27,7 +28,7 @@ mod segment;
 mod tests;
 
 pub(in crate::ops) use cpu::{KEY_TILE, tiles};
-pub use segment::Segment;
+pub use segment::{Segment, Segments};
 pub(crate) use segment::{check_segments, check_window};
 
 use crate::{Device, View, ViewMut, check, error::Result};
@@ -105,7 +106,7 @@ impl Sizes {
 /// their queries, are out of order, or have fewer keys of their own than queries.
 pub fn forward(
     attention: &Attention,
-    segments: &[Segment],
+    segments: &Segments,
     [q, k, v]: [View<'_>; 3],
     out: ViewMut<'_>,
     lse: ViewMut<'_>,
@@ -122,6 +123,10 @@ pub fn forward(
             let (out, lse) = (out.into_f32(OP, "out")?, lse.into_f32(OP, "lse")?);
             cpu::forward(attention, segments, &sizes, qkv, out, lse);
         }
+        Device::Cuda(driver) => {
+            let call = (attention, segments, &sizes);
+            cuda::forward(&driver, OP, call, [q, k, v], [out, lse])?;
+        }
     }
     Ok(())
 }
@@ -137,14 +142,14 @@ pub fn forward(
 /// As [`forward`].
 pub fn backward(
     attention: &Attention,
-    segments: &[Segment],
+    segments: &Segments,
     saved: Saved<'_>,
     dout: View<'_>,
     gradients: Gradients<'_>,
 ) -> Result<()> {
     const OP: &str = "attention::backward";
     let Saved { q, k, v, out, lse } = saved;
-    let Gradients { dq, dk, dv } = gradients;
+    let Gradients { dq, dk, dv } = &gradients;
     let sizes = Sizes::check(OP, q, k, v)?;
     check::shape(OP, "out", out.dims(), q.dims().axes())?;
     check::shape(OP, "dout", dout.dims(), q.dims().axes())?;
@@ -164,8 +169,13 @@ pub fn backward(
                 lse: lse.f32(OP, "lse")?,
                 dout: dout.f32(OP, "dout")?,
             };
+            let Gradients { dq, dk, dv } = gradients;
             let (dq, dk) = (dq.into_f32(OP, "dq")?, dk.into_f32(OP, "dk")?);
             cpu::backward(attention, segments, &sizes, saved, [dq, dk, dv.into_f32(OP, "dv")?]);
+        }
+        Device::Cuda(driver) => {
+            let call = (attention, segments, &sizes);
+            cuda::backward(&driver, OP, call, (saved, dout), gradients)?;
         }
     }
     Ok(())

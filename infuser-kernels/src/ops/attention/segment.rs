@@ -1,9 +1,15 @@
 //! Who sees whom: segments, their checks, and the visible range of a query row.
 
-use std::ops::Range;
+use std::{
+    ops::{Deref, Range},
+    sync::{Arc, OnceLock},
+};
 
 use super::Attention;
-use crate::error::{Error, Result};
+use crate::{
+    cuda::{Driver, attention::Packing, kept},
+    error::{Error, Result},
+};
 
 /// Consecutive queries of one sequence and the key rows they may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +20,36 @@ pub struct Segment {
     pub kv: Range<usize>,
     /// Rows of the key tensor that come before the segment's own, all visible; empty for none.
     pub prefix: Range<usize>,
+}
+
+/// The segments of a batch, in the order of their queries, with what a device has made of them: every
+/// layer reads that, and it is made once.
+#[derive(Debug, Default)]
+pub struct Segments {
+    list: Vec<Segment>,
+    packing: OnceLock<Arc<Packing>>,
+}
+
+impl From<Vec<Segment>> for Segments {
+    fn from(list: Vec<Segment>) -> Self {
+        Self { list, packing: OnceLock::new() }
+    }
+}
+
+impl Deref for Segments {
+    type Target = [Segment];
+
+    fn deref(&self) -> &[Segment] {
+        &self.list
+    }
+}
+
+impl Segments {
+    /// Uploaded for so many rows of queries and keys.
+    pub(super) fn packing(&self, driver: &Driver, rows: [usize; 2]) -> Result<Arc<Packing>> {
+        let fits = |packing: &Packing| packing.is_for(driver, rows);
+        kept(&self.packing, fits, || Packing::upload(driver, &self.list, rows))
+    }
 }
 
 impl Segment {

@@ -106,12 +106,13 @@ impl Case {
         let (k, v) = (buffer(k, &kv_axes), buffer(v, &kv_axes));
         let (mut out, mut lse) = (poison(&q_axes), poison(&[self.rows, self.heads[0]]));
         let (attention, qkv) = (self.attention(), [q.view(), k.view(), v.view()]);
-        forward(&attention, &self.segments, qkv, out.view_mut(), lse.view_mut()).unwrap();
+        forward(&attention, &self.segments.clone().into(), qkv, out.view_mut(), lse.view_mut())
+            .unwrap();
         let (mut dq, mut dk, mut dv) = (poison(&q_axes), poison(&kv_axes), poison(&kv_axes));
         let [q, k, v] = qkv;
         let saved = Saved { q, k, v, out: out.view(), lse: lse.view() };
         let gradients = Gradients { dq: dq.view_mut(), dk: dk.view_mut(), dv: dv.view_mut() };
-        backward(&attention, &self.segments, saved, dout.view(), gradients).unwrap();
+        backward(&attention, &self.segments.clone().into(), saved, dout.view(), gradients).unwrap();
         [out, lse, dq, dk, dv].map(|buffer| buffer.to_f32().unwrap())
     }
 }
@@ -226,7 +227,9 @@ fn bad_segments_are_named() {
         let (mut out, mut lse) = (poison(&[6, 2, 4]), poison(&[6, 2]));
         let attention = Attention { scale: 1.0, window };
         let qkv = [q.view(), k.view(), k.view()];
-        forward(&attention, segments, qkv, out.view_mut(), lse.view_mut()).unwrap_err().to_string()
+        forward(&attention, &segments.to_vec().into(), qkv, out.view_mut(), lse.view_mut())
+            .unwrap_err()
+            .to_string()
     };
     let segment = |q, kv, prefix| Segment { q, kv, prefix };
     assert!(message(Some(0), &[]).contains("window of 0"));

@@ -5,6 +5,7 @@
 //! ```
 
 mod cpu;
+mod cuda;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub fn forward(bias: View<'_>, y: ViewMut<'_>) -> Result<()> {
     check::shape(OP, "bias", bias.dims(), &[width])?;
     match bias.device() {
         Device::Cpu => cpu::forward(bias.f32(OP, "bias")?, y.into_f32(OP, "y")?),
+        Device::Cuda(driver) => cuda::forward(&driver, OP, bias, y)?,
     }
     Ok(())
 }
@@ -42,6 +44,7 @@ pub fn backward(dy: View<'_>, dbias: ViewMut<'_>) -> Result<()> {
     check::shape(OP, "dbias", dbias.dims(), &[width])?;
     match dy.device() {
         Device::Cpu => cpu::backward(dy.f32(OP, "dy")?, dbias.into_f32(OP, "dbias")?),
+        Device::Cuda(driver) => cuda::backward(&driver, OP, dy, dbias)?,
     }
     Ok(())
 }

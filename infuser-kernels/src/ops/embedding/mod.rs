@@ -9,6 +9,7 @@
 //! the number of threads, so repeated ids do not make a gradient depend on scheduling.
 
 mod cpu;
+mod cuda;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub fn gather(table: View<'_>, ids: View<'_>, out: ViewMut<'_>) -> Result<()> {
             check_ids(OP, ids, rows)?;
             cpu::gather(table, ids, width, out);
         }
+        Device::Cuda(driver) => cuda::gather(&driver, OP, table, ids, out)?,
     }
     Ok(())
 }
@@ -74,6 +76,7 @@ pub fn scatter_add(dout: View<'_>, ids: View<'_>, dtable: ViewMut<'_>) -> Result
             check_ids(OP, ids, rows)?;
             cpu::scatter_add(dout, ids, width, dtable);
         }
+        Device::Cuda(driver) => cuda::scatter_add(&driver, OP, dout, ids, dtable)?,
     }
     Ok(())
 }

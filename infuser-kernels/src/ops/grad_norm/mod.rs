@@ -8,6 +8,7 @@
 //! [`adamw::step`](super::adamw::step), so that clipping costs no pass over the gradients.
 
 mod cpu;
+mod cuda;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub fn sum_of_squares(x: View<'_>) -> Result<f64> {
     const OP: &str = "grad_norm::sum_of_squares";
     match x.device() {
         Device::Cpu => Ok(cpu::sum_of_squares(x.f32(OP, "x")?)),
+        Device::Cuda(driver) => cuda::sum_of_squares(&driver, OP, x),
     }
 }
 

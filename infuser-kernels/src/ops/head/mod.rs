@@ -11,6 +11,7 @@
 //! the backward pass computes them again.
 
 mod cpu;
+mod cuda;
 
 pub(crate) use cpu::statistics;
 #[cfg(any(test, feature = "testing"))]
@@ -25,7 +26,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Size of the logits that exist at one time.
+/// Size of the logits that exist at one time on the CPU.
 pub const SCRATCH_BYTES: usize = 16 << 20;
 
 /// What both passes read.
@@ -117,7 +118,7 @@ fn check_targets(op: &'static str, targets: &[u32], vocab: usize) -> Result<()> 
 pub fn forward(head: &Head<'_>, outputs: Outputs<'_>) -> Result<()> {
     const OP: &str = "head::forward";
     let sizes = head.check(OP)?;
-    let Outputs { logp, entropy, lse } = outputs;
+    let Outputs { logp, entropy, lse } = &outputs;
     check::shape(OP, "logp", logp.dims(), &[sizes.rows])?;
     check::shape(OP, "entropy", entropy.dims(), &[sizes.rows])?;
     check::shape(OP, "lse", lse.dims(), &[sizes.rows])?;
@@ -125,9 +126,11 @@ pub fn forward(head: &Head<'_>, outputs: Outputs<'_>) -> Result<()> {
         Device::Cpu => {
             let targets = head.targets.u32(OP, "targets")?;
             check_targets(OP, targets, sizes.vocab)?;
+            let Outputs { logp, entropy, lse } = outputs;
             let (logp, entropy) = (logp.into_f32(OP, "logp")?, entropy.into_f32(OP, "entropy")?);
             cpu::forward(head, &sizes, targets, [logp, entropy, lse.into_f32(OP, "lse")?])
         }
+        Device::Cuda(driver) => cuda::forward(&driver, OP, head, &sizes, outputs),
     }
 }
 
@@ -161,6 +164,7 @@ pub fn backward(
             check_targets(OP, targets, sizes.vocab)?;
             cpu::backward(head, &sizes, targets, upstream, dx, dweight)
         }
+        Device::Cuda(driver) => cuda::backward(&driver, OP, head, &sizes, upstream, (dx, dweight)),
     }
 }
 
@@ -189,5 +193,6 @@ pub fn dlogits(
             check_targets(OP, targets, sizes.vocab)?;
             cpu::dlogits(head, columns, targets, upstream, out)
         }
+        Device::Cuda(driver) => cuda::dlogits(&driver, OP, head, &sizes, columns, (upstream, out)),
     }
 }

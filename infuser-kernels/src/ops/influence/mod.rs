@@ -13,6 +13,7 @@
 //! from [`grad_norm::sum_of_squares`](super::grad_norm::sum_of_squares).
 
 pub(crate) mod cpu;
+mod cuda;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
 #[cfg(test)]
@@ -88,6 +89,9 @@ pub fn sums(
             let (gradient, target) = (gradient.f32(OP, "gradient")?, target.f32(OP, "target")?);
             let exp_avg_sq = exp_avg_sq.map(|v| v.f32(OP, "exp_avg_sq")).transpose()?;
             Ok(cpu::sums(gradient, exp_avg_sq, target, preconditioner))
+        }
+        Device::Cuda(driver) => {
+            cuda::sums(&driver, OP, gradient, exp_avg_sq, target, preconditioner)
         }
     }
 }

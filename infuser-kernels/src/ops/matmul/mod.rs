@@ -11,9 +11,12 @@
 //! A row of [`nt`] has the same bits whatever the other rows are: alone, in a batch, in decoding and
 //! in training. For that it has a kernel of its own; a weight that many products use can be laid out
 //! for it once ([`Packed`]). The other two go to the `gemm` crate in tiles that depend on the shapes
-//! alone. No result depends on the number of threads.
+//! alone. No result depends on the number of threads. On CUDA all three go to cuBLASLt, and an output
+//! may be bf16 or f32; a row of [`nt`] may there differ in its last bits with the number of rows, for which
+//! the library chooses its way.
 
 mod cpu;
+mod cuda;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
 #[cfg(test)]
@@ -39,12 +42,17 @@ impl Packed {
     /// Lays out `w [N, K]`.
     ///
     /// # Errors
-    /// [`crate::Error::Rank`] if it has not two axes; [`crate::Error::Memory`] if there is no room.
+    /// [`crate::Error::Rank`] if it has not two axes; [`crate::Error::Memory`] if there is no room;
+    /// [`crate::Error::Argument`] for a weight on CUDA, where there is no other layout.
     pub fn new(w: View<'_>) -> Result<Self> {
         const OP: &str = "matmul::Packed";
         let axes = check::matrix(OP, "w", w.dims())?;
         let storage = match w.device() {
             Device::Cpu => Storage::Cpu(rows::Panels::new(w.f32(OP, "w")?, axes)?),
+            Device::Cuda(_) => {
+                let problem = "`w` is on cuda, where products take weights as they are; use `nt`";
+                return Err(crate::Error::argument(OP, problem));
+            }
         };
         Ok(Self { axes, storage })
     }
@@ -94,6 +102,11 @@ pub fn nt(x: View<'_>, w: View<'_>, y: ViewMut<'_>, write: Write) -> Result<()> 
             let (x, w) = (x.f32(OP, "x")?, w.f32(OP, "w")?);
             cpu::nt([m, n, k], x, w, y.into_f32(OP, "y")?, write)?;
         }
+        Device::Cuda(driver) => {
+            let names = ["x", "w", "y"];
+            let operands = ([x, w], y);
+            cuda::multiply(&driver, OP, cuda::Form::Nt, [m, n, k], operands, names, write)?;
+        }
     }
     Ok(())
 }
@@ -116,6 +129,11 @@ pub fn nn(dy: View<'_>, w: View<'_>, dx: ViewMut<'_>, write: Write) -> Result<()
             let (dy, w) = (dy.f32(OP, "dy")?, w.f32(OP, "w")?);
             cpu::nn([m, k, n], dy, w, dx.into_f32(OP, "dx")?, write);
         }
+        Device::Cuda(driver) => {
+            let names = ["dy", "w", "dx"];
+            let operands = ([dy, w], dx);
+            cuda::multiply(&driver, OP, cuda::Form::Nn, [m, n, k], operands, names, write)?;
+        }
     }
     Ok(())
 }
@@ -137,6 +155,11 @@ pub fn tn(dy: View<'_>, x: View<'_>, dw: ViewMut<'_>, write: Write) -> Result<()
         Device::Cpu => {
             let (dy, x) = (dy.f32(OP, "dy")?, x.f32(OP, "x")?);
             cpu::tn([n, k, m], dy, x, dw.into_f32(OP, "dw")?, write);
+        }
+        Device::Cuda(driver) => {
+            let names = ["dy", "x", "dw"];
+            let operands = ([dy, x], dw);
+            cuda::multiply(&driver, OP, cuda::Form::Tn, [m, n, k], operands, names, write)?;
         }
     }
     Ok(())

@@ -6,15 +6,23 @@
 //! the bits it would have in a batch of whole sequences, whatever the size and order of the blocks.
 
 mod cpu;
+mod cuda;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
+use std::{
+    ops::{Deref, Range},
+    sync::{Arc, OnceLock},
+};
 
 pub use super::attention::Attention;
 use super::attention::check_window;
 use crate::{
     Buffer, Device, View, ViewMut, check,
+    cuda::{
+        kept,
+        paged::{Cache, Plan},
+    },
     error::{Error, Result},
 };
 
@@ -24,15 +32,26 @@ pub const BLOCK_UNIT: usize = 32;
 /// The keys and values of one layer, in blocks.
 #[derive(Debug)]
 pub struct Blocks {
+    sizes: Sizes,
+    storage: Storage,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
     count: usize,
     tokens: usize,
     /// K and E.
     heads: usize,
     width: usize,
-    /// In the layout of the device: on the CPU `[blocks, K, panels, E, 32]`, a column a token.
-    k: Buffer,
-    /// On the CPU `[blocks, K, tokens, E]`, rows padded to multiples of 32.
-    v: Buffer,
+}
+
+/// Keys and values in the layout of the device.
+#[derive(Debug)]
+enum Storage {
+    /// Keys `[blocks, K, panels, E, 32]`, a column a token; values `[blocks, K, tokens, E]`, rows padded
+    /// to multiples of 32.
+    Cpu([Buffer; 2]),
+    Cuda(Cache),
 }
 
 /// Consecutive queries of one sequence, the last of which stands at its last position.
@@ -44,6 +63,36 @@ pub struct Segment {
     pub len: usize,
     /// The blocks of its positions.
     pub blocks: Vec<u32>,
+}
+
+/// The segments of a step, with what a device has made of them: every layer reads that, and it is made
+/// once.
+#[derive(Debug, Default)]
+pub struct Segments {
+    list: Vec<Segment>,
+    plan: OnceLock<Arc<Plan>>,
+}
+
+impl From<Vec<Segment>> for Segments {
+    fn from(list: Vec<Segment>) -> Self {
+        Self { list, plan: OnceLock::new() }
+    }
+}
+
+impl Deref for Segments {
+    type Target = [Segment];
+
+    fn deref(&self) -> &[Segment] {
+        &self.list
+    }
+}
+
+impl Segments {
+    /// Uploaded for so many rows and a cache of this shape.
+    fn plan(&self, rows: usize, cache: &Cache) -> Result<Arc<Plan>> {
+        let upload = || Plan::upload(cache.driver(), &self.list, rows, cache);
+        kept(&self.plan, |plan| plan.is_for(rows, cache), upload)
+    }
 }
 
 impl Segment {
@@ -61,7 +110,7 @@ impl Blocks {
     /// [`Error::Argument`] if `tokens` is no multiple of [`BLOCK_UNIT`]; [`Error::Memory`] if there
     /// is no room.
     pub fn new(
-        device: Device,
+        device: &Device,
         count: usize,
         tokens: usize,
         [heads, width]: [usize; 2],
@@ -71,29 +120,37 @@ impl Blocks {
             return Err(Error::argument("paged::Blocks", problem));
         }
         let padded = width.next_multiple_of(BLOCK_UNIT);
-        Ok(Self {
-            count,
-            tokens,
-            heads,
-            width,
-            k: device.zeros_f32(&[count, heads, tokens * width])?,
-            v: device.zeros_f32(&[count, heads, tokens * padded])?,
-        })
+        let storage = match device {
+            Device::Cpu => Storage::Cpu([
+                device.zeros_f32(&[count, heads, tokens * width])?,
+                device.zeros_f32(&[count, heads, tokens * padded])?,
+            ]),
+            Device::Cuda(driver) => {
+                Storage::Cuda(Cache::new(driver, count, tokens, [heads, width])?)
+            }
+        };
+        Ok(Self { sizes: Sizes { count, tokens, heads, width }, storage })
     }
 
     /// Tokens of a block.
     pub fn tokens(&self) -> usize {
-        self.tokens
+        self.sizes.tokens
     }
 
     /// Bytes held.
     pub fn size_bytes(&self) -> usize {
-        self.k.size_bytes() + self.v.size_bytes()
+        match &self.storage {
+            Storage::Cpu(both) => both.iter().map(Buffer::size_bytes).sum(),
+            Storage::Cuda(cache) => cache.size_bytes(),
+        }
     }
 
-    /// Bytes that one token takes, with K heads of width E.
-    pub fn bytes_per_token([heads, width]: [usize; 2]) -> usize {
-        4 * heads * (width + width.next_multiple_of(BLOCK_UNIT))
+    /// Bytes that one token takes on a device, with K heads of width E.
+    pub fn bytes_per_token(device: &Device, [heads, width]: [usize; 2]) -> usize {
+        match device {
+            Device::Cpu => 4 * heads * (width + width.next_multiple_of(BLOCK_UNIT)),
+            Device::Cuda(_) => 2 * 2 * heads * width,
+        }
     }
 
     /// Copies what block `from` holds into block `to`.
@@ -102,18 +159,19 @@ impl Blocks {
     /// [`Error::Argument`] if there is no such block.
     pub fn copy(&mut self, from: u32, to: u32) -> Result<()> {
         for block in [from, to] {
-            if block as usize >= self.count {
-                let problem = format!("block {block} of {}", self.count);
+            if block as usize >= self.sizes.count {
+                let problem = format!("block {block} of {}", self.sizes.count);
                 return Err(Error::argument("paged::copy", problem));
             }
         }
-        match self.k.device() {
-            Device::Cpu => cpu::copy(self, from as usize, to as usize),
+        match &mut self.storage {
+            Storage::Cpu(both) => cpu::copy(both, from as usize, to as usize),
+            Storage::Cuda(cache) => cache.copy(from, to),
         }
     }
 
     fn check(&self, op: &'static str, segments: &[Segment], rows: usize) -> Result<()> {
-        check_segments(op, segments, rows, [self.count, self.tokens])
+        check_segments(op, segments, rows, [self.sizes.count, self.sizes.tokens])
     }
 }
 
@@ -155,14 +213,18 @@ pub(crate) fn check_segments(
 /// # Errors
 /// [`Error::Shape`] naming the tensor that does not fit; [`Error::Argument`] for segments that leave
 /// the rows or the blocks.
-pub fn append(blocks: &mut Blocks, segments: &[Segment], k: View<'_>, v: View<'_>) -> Result<()> {
+pub fn append(blocks: &mut Blocks, segments: &Segments, k: View<'_>, v: View<'_>) -> Result<()> {
     const OP: &str = "paged::append";
     let [rows, _, _] = check::cube(OP, "k", k.dims())?;
-    check::shape(OP, "k", k.dims(), &[rows, blocks.heads, blocks.width])?;
-    check::shape(OP, "v", v.dims(), &[rows, blocks.heads, blocks.width])?;
+    let Sizes { heads, width, .. } = blocks.sizes;
+    check::shape(OP, "k", k.dims(), &[rows, heads, width])?;
+    check::shape(OP, "v", v.dims(), &[rows, heads, width])?;
     blocks.check(OP, segments, rows)?;
-    match k.device() {
-        Device::Cpu => cpu::append(blocks, segments, k.f32(OP, "k")?, v.f32(OP, "v")?),
+    match &mut blocks.storage {
+        Storage::Cpu(both) => {
+            cpu::append(blocks.sizes, both, segments, k.f32(OP, "k")?, v.f32(OP, "v")?)
+        }
+        Storage::Cuda(cache) => cuda::append(OP, cache, segments, [k, v]),
     }
 }
 
@@ -175,7 +237,7 @@ pub fn append(blocks: &mut Blocks, segments: &[Segment], k: View<'_>, v: View<'_
 /// As [`append`], and [`Error::Argument`] for a window of 0.
 pub fn attention(
     attention: &Attention,
-    segments: &[Segment],
+    segments: &Segments,
     q: View<'_>,
     blocks: &Blocks,
     out: ViewMut<'_>,
@@ -183,19 +245,24 @@ pub fn attention(
 ) -> Result<()> {
     const OP: &str = "paged::attention";
     let [rows, heads, _] = check::cube(OP, "q", q.dims())?;
-    check::shape(OP, "q", q.dims(), &[rows, heads, blocks.width])?;
+    let Sizes { heads: kv_heads, width, .. } = blocks.sizes;
+    check::shape(OP, "q", q.dims(), &[rows, heads, width])?;
     check::shape(OP, "out", out.dims(), q.dims().axes())?;
     check::shape(OP, "lse", lse.dims(), &[rows, heads])?;
-    if blocks.heads == 0 || !heads.is_multiple_of(blocks.heads) {
-        let problem = format!("{heads} query heads cannot share {} key heads evenly", blocks.heads);
+    if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
+        let problem = format!("{heads} query heads cannot share {kv_heads} key heads evenly");
         return Err(Error::argument(OP, problem));
     }
     check_window(OP, attention)?;
     blocks.check(OP, segments, rows)?;
-    match q.device() {
-        Device::Cpu => {
+    match &blocks.storage {
+        Storage::Cpu(both) => {
             let outputs = [out.into_f32(OP, "out")?, lse.into_f32(OP, "lse")?];
-            cpu::attention(attention, segments, q.f32(OP, "q")?, heads, blocks, outputs)
+            let q = (q.f32(OP, "q")?, heads);
+            cpu::attention((attention, segments), q, blocks.sizes, both, outputs)
+        }
+        Storage::Cuda(cache) => {
+            cuda::attention(OP, (attention, segments), (q, heads), cache, [out, lse])
         }
     }
 }

@@ -34,7 +34,7 @@ fn whole(
 ) -> [Vec<f32>; 2] {
     let [h, kv, e] = heads;
     let (mut out, mut lse) = (poison(&[len, h, e]), poison(&[len, h]));
-    let segments = [attention::Segment::causal(0..len)];
+    let segments = vec![attention::Segment::causal(0..len)].into();
     let (q, k, v) = (buffer(q, &[len, h, e]), buffer(k, &[len, kv, e]), buffer(v, &[len, kv, e]));
     let qkv = [q.view(), k.view(), v.view()];
     attention::forward(attention, &segments, qkv, out.view_mut(), lse.view_mut()).unwrap();
@@ -67,10 +67,10 @@ proptest! {
         let (tokens, heads) = (units * BLOCK_UNIT, group * kv_heads);
         let attention = Attention { scale: 0.3, window };
         let (tables, count) = tables(&sequences, tokens, seed);
-        let mut blocks = Blocks::new(Device::Cpu, count, tokens, [kv_heads, width]).unwrap();
+        let mut blocks = Blocks::new(&Device::Cpu, count, tokens, [kv_heads, width]).unwrap();
         // What a block held before must not matter.
-        blocks.k = poison(blocks.k.dims().axes());
-        blocks.v = poison(blocks.v.dims().axes());
+        let Storage::Cpu(both) = &mut blocks.storage else { unreachable!("made on the CPU") };
+        both.iter_mut().for_each(|buffer| *buffer = poison(buffer.dims().axes()));
         let inputs: Vec<[Vec<f32>; 3]> = sequences.iter().enumerate().map(|(i, s)| {
             let seed = seed.wrapping_add(10 * i as u64);
             let kv = s.len * kv_heads * width;
@@ -95,11 +95,11 @@ proptest! {
             let t = segments.last().unwrap().q.end;
             let [q, k, v] = rows;
             let (k, v) = (buffer(&k, &[t, kv_heads, width]), buffer(&v, &[t, kv_heads, width]));
-            append(&mut blocks, &segments, k.view(), v.view()).unwrap();
+            append(&mut blocks, &segments.clone().into(), k.view(), v.view()).unwrap();
             let q = buffer(&q, &[t, heads, width]);
             let (mut out, mut lse) = (poison(&[t, heads, width]), poison(&[t, heads]));
             on_threads(3, || {
-                super::attention(&attention, &segments, q.view(), &blocks, out.view_mut(), lse.view_mut())
+                super::attention(&attention, &segments.clone().into(), q.view(), &blocks, out.view_mut(), lse.view_mut())
             }).unwrap();
             prop_assert_eq!(out.to_f32().unwrap(), want[0].clone());
             prop_assert_eq!(lse.to_f32().unwrap(), want[1].clone());
@@ -109,8 +109,8 @@ proptest! {
 
 #[test]
 fn a_copied_block_holds_the_same() {
-    let mut blocks = Blocks::new(Device::Cpu, 3, 32, [1, 2]).unwrap();
-    let segment = |block| vec![Segment { q: 0..2, len: 2, blocks: vec![block] }];
+    let mut blocks = Blocks::new(&Device::Cpu, 3, 32, [1, 2]).unwrap();
+    let segment = |block| Segments::from(vec![Segment { q: 0..2, len: 2, blocks: vec![block] }]);
     let values = buffer(&[1.0, 2.0, 3.0, 4.0], &[2, 1, 2]);
     append(&mut blocks, &segment(0), values.view(), values.view()).unwrap();
     blocks.copy(0, 2).unwrap();
@@ -129,7 +129,7 @@ fn a_copied_block_holds_the_same() {
 
 #[test]
 fn what_does_not_fit_is_named() {
-    let blocks = Blocks::new(Device::Cpu, 2, 32, [1, 4]).unwrap();
+    let blocks = Blocks::new(&Device::Cpu, 2, 32, [1, 4]).unwrap();
     let error = |q, len, blocks_of: &[u32]| {
         let segments = [Segment { q, len, blocks: blocks_of.to_vec() }];
         blocks.check("op", &segments, 3).unwrap_err().to_string()
@@ -138,6 +138,6 @@ fn what_does_not_fit_is_named() {
     assert!(error(0..3, 2, &[0]).contains("3 queries but only 2 positions"));
     assert!(error(0..1, 33, &[0]).contains("33 positions in 1 blocks of 32 tokens"));
     assert!(error(0..1, 1, &[2]).contains("block 2 of 2"));
-    let error = Blocks::new(Device::Cpu, 2, 16, [1, 4]).unwrap_err().to_string();
+    let error = Blocks::new(&Device::Cpu, 2, 16, [1, 4]).unwrap_err().to_string();
     assert!(error.contains("blocks of 16 tokens, expected a multiple of 32"), "{error}");
 }

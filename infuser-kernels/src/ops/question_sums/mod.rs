@@ -13,6 +13,7 @@
 //! them in the end.
 
 mod cpu;
+mod cuda;
 mod questions;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
@@ -91,6 +92,7 @@ pub fn linear(
             let factors = [dy.f32(OP, "dy")?, x.f32(OP, "x")?];
             cpu::linear(factors, [n, k], questions, &cpu::Slices::new(OP, against)?, sums);
         }
+        Device::Cuda(driver) => cuda::linear(&driver, OP, [dy, x], questions, against, sums)?,
     }
     Ok(())
 }
@@ -128,6 +130,9 @@ pub fn take_rows(
             let (dy, x) = (dy.into_f32(OP, "dy")?, x.f32(OP, "x")?);
             cpu::take_rows((dy, n), x, questions, (touched, first), rows.into_f32(OP, "rows")?);
         }
+        Device::Cuda(driver) => {
+            cuda::take_rows(&driver, OP, (dy, x), questions, (touched, first), rows)?;
+        }
     }
     Ok(())
 }
@@ -156,6 +161,7 @@ pub fn touched(
             let slices = cpu::Slices::new(OP, against)?;
             cpu::touched(rows.f32(OP, "rows")?, k, touched, &slices, sums);
         }
+        Device::Cuda(driver) => cuda::touched(&driver, OP, rows, touched, against, sums)?,
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ impl Questions {
         &self.ranges[start..self.ends[question]]
     }
 
-    pub(super) fn check(&self, op: &'static str, rows: usize) -> Result<()> {
+    pub(crate) fn check(&self, op: &'static str, rows: usize) -> Result<()> {
         if self.rows <= rows {
             return Ok(());
         }
@@ -74,7 +74,7 @@ pub struct Touched {
 }
 
 impl Touched {
-    pub(super) fn check(
+    pub(crate) fn check(
         op: &'static str,
         touched: &[Self],
         questions: usize,

@@ -8,6 +8,7 @@
 //! query (OLMo), or one head of one token (`[T·H, E]`, the QK-norm of Qwen3): reshape the view.
 
 mod cpu;
+mod cuda;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
 #[cfg(test)]
@@ -38,6 +39,9 @@ pub fn forward(
         Device::Cpu => {
             let (y, rstd) = (y.into_f32(OP, "y")?, rstd.into_f32(OP, "rstd")?);
             cpu::forward(x.f32(OP, "x")?, weight.f32(OP, "weight")?, epsilon, y, rstd);
+        }
+        Device::Cuda(driver) => {
+            cuda::forward(&driver, OP, [x, weight], epsilon, [y, rstd])?;
         }
     }
     Ok(())
@@ -70,7 +74,7 @@ pub fn add_forward(
     outputs: AddOutputs<'_>,
 ) -> Result<()> {
     const OP: &str = "rmsnorm::add_forward";
-    let AddOutputs { sum, y, rstd } = outputs;
+    let AddOutputs { sum, y, rstd } = &outputs;
     let [rows, width] = check::matrix(OP, "x", x.dims())?;
     check::shape(OP, "residual", residual.dims(), &[rows, width])?;
     check::shape(OP, "weight", weight.dims(), &[width])?;
@@ -79,10 +83,14 @@ pub fn add_forward(
     check::shape(OP, "rstd", rstd.dims(), &[rows])?;
     match x.device() {
         Device::Cpu => {
+            let AddOutputs { sum, y, rstd } = outputs;
             let inputs = [x.f32(OP, "x")?, residual.f32(OP, "residual")?];
             let outputs = (sum.into_f32(OP, "sum")?, y.into_f32(OP, "y")?);
             let (weight, rstd) = (weight.f32(OP, "weight")?, rstd.into_f32(OP, "rstd")?);
             cpu::add_forward(inputs, weight, epsilon, outputs, rstd);
+        }
+        Device::Cuda(driver) => {
+            cuda::add_forward(&driver, OP, [x, residual, weight], epsilon, outputs)?;
         }
     }
     Ok(())
@@ -116,6 +124,9 @@ pub fn backward(
             let (weight, rstd) = (weight.f32(OP, "weight")?, rstd.f32(OP, "rstd")?);
             cpu::backward(dy, x, weight, rstd, dx.into_f32(OP, "dx")?, write);
         }
+        Device::Cuda(driver) => {
+            cuda::backward(&driver, OP, [dy, x, weight, rstd], dx, write)?;
+        }
     }
     Ok(())
 }
@@ -142,6 +153,9 @@ pub fn backward_weight(
         Device::Cpu => {
             let (dy, x, rstd) = (dy.f32(OP, "dy")?, x.f32(OP, "x")?, rstd.f32(OP, "rstd")?);
             cpu::backward_weight(dy, x, rstd, dweight.into_f32(OP, "dweight")?);
+        }
+        Device::Cuda(driver) => {
+            cuda::backward_weight(&driver, OP, [dy, x, rstd], dweight)?;
         }
     }
     Ok(())

@@ -11,6 +11,7 @@
 //! the models were trained with such angles: at position 10⁵ that rounding is worth 4·10⁻³.
 
 mod cpu;
+mod cuda;
 mod frequencies;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
@@ -20,12 +21,14 @@ mod tests;
 pub use frequencies::{Scaling, inverse_frequencies};
 
 use crate::{
-    Buffer, Device, Dtype, View, ViewMut, check,
+    Buffer, Device, Dims, View, ViewMut,
+    buffer::filled,
+    check,
     error::{Error, Result},
 };
 
 /// What [`apply`] looks up: cosines and sines of every position, times the attention factor.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Tables {
     /// `a · cos(p f_i)`, `[P, E/2]`.
     pub cos: Buffer,
@@ -49,23 +52,17 @@ pub enum Direction {
 /// # Errors
 /// [`crate::Error::Size`] or [`crate::Error::Memory`] if there is no room for the tables.
 pub fn tables(
-    device: Device,
+    device: &Device,
     frequencies: &[f32],
     attention_factor: f32,
     positions: usize,
 ) -> Result<Tables> {
-    const OP: &str = "rope::tables";
     let axes = [positions, frequencies.len()];
-    let mut cos = device.zeros(&axes, Dtype::F32)?;
-    let mut sin = device.zeros(&axes, Dtype::F32)?;
-    match device {
-        Device::Cpu => {
-            let (cos, sin) = (cos.view_mut(), sin.view_mut());
-            let (cos, sin) = (cos.into_f32(OP, "cos")?, sin.into_f32(OP, "sin")?);
-            cpu::tables(frequencies, attention_factor, cos, sin);
-        }
-    }
-    Ok(Tables { cos, sin })
+    let dims = Dims::new(&axes)?;
+    let (mut cos, mut sin) = (filled(dims, 0.0)?, filled(dims, 0.0)?);
+    // On the host for every device: it is done once for many passes, in f64.
+    cpu::tables(frequencies, attention_factor, &mut cos, &mut sin);
+    Ok(Tables { cos: device.upload_f32(cos, &axes)?, sin: device.upload_f32(sin, &axes)? })
 }
 
 /// Every position has a row in tables of `rows` rows.
@@ -112,6 +109,9 @@ pub fn apply(
             let (x, positions) = (x.into_f32(OP, "x")?, positions.u32(OP, "positions")?);
             check_positions(OP, positions, rows)?;
             cpu::apply(x, [heads, width], positions, (cos, sin), direction);
+        }
+        Device::Cuda(driver) => {
+            cuda::apply(&driver, OP, x, [heads, width], positions, tables, direction)?;
         }
     }
     Ok(())

@@ -40,7 +40,7 @@ fn both_directions_match_the_reference() {
     for [tokens, heads, width] in SHAPES {
         let x = hard_values(1, tokens * heads * width);
         let (f, p) = (frequencies(width), positions(tokens));
-        let tables = tables(Device::Cpu, &f, FACTOR, 4001).unwrap();
+        let tables = tables(&Device::Cpu, &f, FACTOR, 4001).unwrap();
         for way in [Direction::Forward, Direction::Backward] {
             let got = rotated(&x, [tokens, heads, width], &p, &tables, way);
             let want = reference::apply(&widen(&x), heads, &p, &f, FACTOR.into(), way);
@@ -55,7 +55,7 @@ fn both_directions_match_the_reference() {
 fn backward_undoes_the_rotation_and_squares_the_factor() {
     let (axes, p) = ([33, 5, 34], positions(33));
     let x = hard_values(1, 33 * 5 * 34);
-    let tables = tables(Device::Cpu, &frequencies(34), FACTOR, 4001).unwrap();
+    let tables = tables(&Device::Cpu, &frequencies(34), FACTOR, 4001).unwrap();
     let there = rotated(&x, axes, &p, &tables, Direction::Forward);
     let back = rotated(&there, axes, &p, &tables, Direction::Backward);
     let want: Vec<f64> = x.iter().map(|&x| f64::from(x) * f64::from(FACTOR).powi(2)).collect();
@@ -80,7 +80,7 @@ fn the_reference_backward_is_the_derivative() {
 fn rotation_keeps_norms_and_position_zero_keeps_all() {
     let (axes, p) = ([40, 1, 32], positions(40));
     let x = normal_values(1, 40 * 32);
-    let tables = tables(Device::Cpu, &frequencies(32), 1.0, 4001).unwrap();
+    let tables = tables(&Device::Cpu, &frequencies(32), 1.0, 4001).unwrap();
     let y = rotated(&x, axes, &p, &tables, Direction::Forward);
     assert_eq!((p[0], &x[..32]), (0, &y[..32]));
     let norm = |row: &[f32]| widen(row).iter().map(|x| x * x).sum::<f64>();
@@ -92,7 +92,7 @@ fn rotation_keeps_norms_and_position_zero_keeps_all() {
 #[test]
 fn dot_products_depend_on_distances_alone() {
     let (q, k) = (normal_values(1, 32), normal_values(2, 32));
-    let tables = tables(Device::Cpu, &frequencies(32), 1.0, 200).unwrap();
+    let tables = tables(&Device::Cpu, &frequencies(32), 1.0, 200).unwrap();
     let dot = |at: u32, other: u32| -> f32 {
         let turn = |x: &[f32], p| rotated(x, [1, 1, 32], &[p], &tables, Direction::Forward);
         let (q, k) = (widen(&turn(&q, at)), widen(&turn(&k, other)));
@@ -111,7 +111,7 @@ fn dot_products_depend_on_distances_alone() {
 #[test]
 fn tables_round_the_angle_to_f32() {
     let f = [0.1, 1e-3];
-    let tables = tables(Device::Cpu, &f, 0.5, 100_001).unwrap();
+    let tables = tables(&Device::Cpu, &f, 0.5, 100_001).unwrap();
     let angle = f64::from(100_000.0f32 * f[0]);
     let row = tables.cos.rows(100_000..100_001).unwrap().f32("test", "cos").unwrap();
     assert_eq!(row[0], (0.5 * angle.cos()) as f32);
@@ -125,7 +125,7 @@ fn the_number_of_threads_does_not_show() {
     let (axes, p) = ([301, 3, 64], positions(301));
     let x = hard_values(1, 301 * 3 * 64);
     let run = || {
-        let tables = tables(Device::Cpu, &frequencies(64), FACTOR, 4001).unwrap();
+        let tables = tables(&Device::Cpu, &frequencies(64), FACTOR, 4001).unwrap();
         let x = rotated(&x, axes, &p, &tables, Direction::Forward);
         (tables, x)
     };
@@ -136,7 +136,7 @@ fn the_number_of_threads_does_not_show() {
 #[test]
 fn errors_name_what_does_not_fit() {
     let mut x = buffer(&[7.0; 12], &[3, 1, 4]);
-    let tables = tables(Device::Cpu, &frequencies(4), 1.0, 8).unwrap();
+    let tables = tables(&Device::Cpu, &frequencies(4), 1.0, 8).unwrap();
     let mut fail = |axes: &[usize], positions: &[u32], tables: &Tables| {
         let view = x.view_mut().reshape(axes).unwrap();
         let error = apply(view, upload(positions).view(), tables, Direction::Forward).unwrap_err();
@@ -151,7 +151,7 @@ fn errors_name_what_does_not_fit() {
     assert_eq!(got, "rope::apply: `positions` has shape [2], expected [3]");
     let got = fail(&[3, 2, 2], &[0; 3], &tables);
     assert_eq!(got, "rope::apply: `tables.cos` has shape [8, 2], expected [8, 1]");
-    let uneven = Tables { sin: buffer(&[0.0; 2], &[1, 2]), ..tables.clone() };
+    let uneven = Tables { sin: buffer(&[0.0; 2], &[1, 2]), cos: tables.cos.copy().unwrap() };
     let got = fail(&[3, 1, 4], &[0; 3], &uneven);
     assert_eq!(got, "rope::apply: `tables.sin` has shape [1, 2], expected [8, 2]");
     let got = fail(&[3, 4], &[0; 3], &tables);

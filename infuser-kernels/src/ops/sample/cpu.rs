@@ -38,10 +38,10 @@ fn one(raw: &[f32], draw: &Draw<'_>, z: &mut [f32], p: &mut [f32]) -> Drawn {
                 || p.iter_mut().zip(&*z).for_each(|(p, z)| *p = exp(*z - lse)),
             );
             if top_k.is_none_or(|k| k >= z.len()) && top_p >= 1.0 && min_p == 0.0 {
-                pick(p, draw.uniform)
+                pick(p, draw.uniform.value())
             } else {
                 let kept = kept(z, p, top_k, f64::from(top_p), min_p);
-                pick_of(&kept, p, draw.uniform)
+                pick_of(&kept, p, draw.uniform.value())
             }
         }
     };

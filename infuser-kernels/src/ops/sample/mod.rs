@@ -14,6 +14,7 @@
 //! depends on its row, its settings and its number, and on nothing else.
 
 mod cpu;
+mod cuda;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod tests;
 use crate::{
     Device, View, check,
     error::{Error, Result},
+    rng::Stream,
 };
 
 /// How a token is drawn.
@@ -49,10 +51,29 @@ pub struct Draw<'a> {
     pub row: usize,
     /// How.
     pub sampling: Sampling,
-    /// In [0, 1).
-    pub uniform: f64,
+    /// What picks from the kept tokens.
+    pub uniform: Uniform,
     /// The penalty r > 0 on tokens seen before, and those tokens; `None` for no penalty.
     pub penalty: Option<(f32, &'a [u32])>,
+}
+
+/// The uniform number of a draw, in [0, 1).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Uniform {
+    /// This one. Not on CUDA, which draws for itself.
+    Given(f64),
+    /// Draw number so and so of a stream.
+    Of(Stream, u64),
+}
+
+impl Uniform {
+    /// The number.
+    pub fn value(self) -> f64 {
+        match self {
+            Self::Given(number) => number,
+            Self::Of(stream, index) => stream.uniform(index),
+        }
+    }
 }
 
 /// A drawn token.
@@ -107,14 +128,15 @@ impl Sampling {
 /// `logits`: `[N, V]` with V at least 1.
 ///
 /// # Errors
-/// [`Error::Argument`] for settings outside their range, a row that is not there, or a penalised
-/// token outside the vocabulary.
+/// [`Error::Argument`] for settings outside their range, a row that is not there, a penalised token
+/// outside the vocabulary, or a given number on CUDA.
 pub fn draw(logits: View<'_>, draws: &[Draw<'_>]) -> Result<Vec<Drawn>> {
     const OP: &str = "sample::draw";
     let [rows, vocab] = check::matrix(OP, "logits", logits.dims())?;
     draws.iter().try_for_each(|draw| check(OP, draw, [rows, vocab]))?;
     match logits.device() {
         Device::Cpu => Ok(cpu::draw(logits.f32(OP, "logits")?, vocab, draws)),
+        Device::Cuda(driver) => cuda::draw(&driver, OP, logits, [rows, vocab], draws),
     }
 }
 
@@ -127,8 +149,9 @@ pub(crate) fn check(op: &'static str, draw: &Draw<'_>, [rows, vocab]: [usize; 2]
     if draw.row >= rows || vocab == 0 {
         return fail(format!("row {} of logits [{rows}, {vocab}]", draw.row));
     }
-    if !(0.0..1.0).contains(&draw.uniform) {
-        return fail(format!("the uniform number {} is not in 0 to 1", draw.uniform));
+    let uniform = draw.uniform.value();
+    if !(0.0..1.0).contains(&uniform) {
+        return fail(format!("the uniform number {uniform} is not in 0 to 1"));
     }
     let Some((penalty, seen)) = draw.penalty else { return Ok(()) };
     if !(penalty > 0.0 && penalty.is_finite()) {

@@ -12,7 +12,7 @@ fn random(temperature: f32, top_k: Option<usize>, top_p: f32, min_p: f32) -> Sam
 
 fn draws(logits: &[f32], sampling: Sampling, count: u64, seed: u64) -> Vec<Drawn> {
     let stream = Stream::new(seed);
-    let draw = |i| Draw { row: 0, sampling, uniform: stream.uniform(i), penalty: None };
+    let draw = |i| Draw { row: 0, sampling, uniform: Uniform::Of(stream, i), penalty: None };
     let draws: Vec<Draw<'_>> = (0..count).map(draw).collect();
     draw_all(&buffer(logits, &[1, logits.len()]), &draws)
 }
@@ -117,7 +117,8 @@ fn filters_keep_what_their_definition_says() {
         assert_eq!(&kept, want, "reference, {logits:?} {sampling:?}");
         // Both ends of the interval.
         for uniform in [0.0, 1.0 - f64::EPSILON / 2.0] {
-            let end = Draw { row: 0, sampling: *sampling, uniform, penalty: None };
+            let uniform_at = Uniform::Given(uniform);
+            let end = Draw { row: 0, sampling: *sampling, uniform: uniform_at, penalty: None };
             let drawn = draw_all(&buffer(logits, &[1, logits.len()]), &[end])[0].token;
             let at = if uniform == 0.0 { want.first() } else { want.last() };
             assert_eq!(Some(&drawn), at, "{logits:?} {sampling:?} at {uniform}");
@@ -130,8 +131,9 @@ fn a_penalty_weakens_what_was_seen_once_each() {
     let logits = [2.0, -1.0, 1.5, 0.5];
     let penalty = Some((2.0, &[0u32, 1, 0][..]));
     let (z, sampling) = (buffer(&logits, &[1, 4]), random(0.8, None, 1.0, 0.0));
-    let draws: Vec<Draw<'_>> =
-        (0..40).map(|i| Draw { row: 0, sampling, uniform: f64::from(i) / 40.0, penalty }).collect();
+    let draws: Vec<Draw<'_>> = (0..40)
+        .map(|i| Draw { row: 0, sampling, uniform: Uniform::Given(f64::from(i) / 40.0), penalty })
+        .collect();
     let want = reference::distribution(&logits, sampling, penalty);
     for drawn in draw_all(&z, &draws) {
         assert!((f64::from(drawn.logp) - want[drawn.token as usize].ln()).abs() < 1e-6);
@@ -153,7 +155,8 @@ fn log_probabilities_are_those_of_the_head() {
     for temperature in [1.0, 0.7] {
         let sampling = Sampling::at(temperature);
         let stream = Stream::new(9);
-        let draw = |row| Draw { row, sampling, uniform: stream.uniform(row as u64), penalty: None };
+        let draw =
+            |row| Draw { row, sampling, uniform: Uniform::Of(stream, row as u64), penalty: None };
         let draws: Vec<Draw<'_>> = (0..rows).map(draw).collect();
         let drawn = on_threads(3, || draw_all(&logits, &draws));
         let targets = drawn.iter().map(|drawn| drawn.token).collect();
@@ -198,10 +201,11 @@ fn values_outside_their_range_are_refused() {
         assert!(error.contains(says), "{error}");
     }
     let logits = buffer(&[1.0, 2.0], &[1, 2]);
-    let good = Draw { row: 0, sampling: Sampling::Greedy, uniform: 0.0, penalty: None };
+    let good =
+        Draw { row: 0, sampling: Sampling::Greedy, uniform: Uniform::Given(0.0), penalty: None };
     for (draw, says) in [
         (Draw { row: 1, ..good }, "row 1"),
-        (Draw { uniform: 1.0, ..good }, "uniform number 1"),
+        (Draw { uniform: Uniform::Given(1.0), ..good }, "uniform number 1"),
         (Draw { penalty: Some((0.0, &[])), ..good }, "penalty 0"),
         (Draw { penalty: Some((1.0, &[2])), ..good }, "token 2"),
     ] {

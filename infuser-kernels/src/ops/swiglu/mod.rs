@@ -8,6 +8,7 @@
 //! backward pass, which computes σ again.
 
 mod cpu;
+mod cuda;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub fn forward(gate: View<'_>, up: View<'_>, out: ViewMut<'_>) -> Result<()> {
         Device::Cpu => {
             cpu::forward(gate.f32(OP, "gate")?, up.f32(OP, "up")?, out.into_f32(OP, "out")?);
         }
+        Device::Cuda(driver) => cuda::forward(&driver, OP, [gate, up], out)?,
     }
     Ok(())
 }
@@ -61,6 +63,9 @@ pub fn backward(
             let (gate, up) = (gate.f32(OP, "gate")?, up.f32(OP, "up")?);
             let (dgate, dup) = (dgate.into_f32(OP, "dgate")?, dup.into_f32(OP, "dup")?);
             cpu::backward(dout.f32(OP, "dout")?, gate, up, dgate, dup);
+        }
+        Device::Cuda(driver) => {
+            cuda::backward(&driver, OP, [dout, gate, up], [dgate, dup])?;
         }
     }
     Ok(())
