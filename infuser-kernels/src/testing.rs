@@ -155,14 +155,25 @@ pub fn on_threads<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
     pool.install(f)
 }
 
+/// Whether [`emulated`] is a GPU: there a row's last bits depend on how many rows are computed with it.
+pub fn on_gpu() -> bool {
+    env::var("INFUSER_TEST_GPU").is_ok_and(|value| value == "1")
+}
+
 /// The kernels on the emulator, as a CUDA device; compiled once a process, and one device for all. With
-/// `INFUSER_SIMT_SANITIZER` they are built with that sanitizer, whose library must be loaded already.
+/// `INFUSER_SIMT_SANITIZER` they are built with that sanitizer, whose library must be loaded already. With
+/// `INFUSER_TEST_GPU=1` it is the first GPU instead ([`on_gpu`]), and `INFUSER_NVRTC` a folder with NVIDIA's
+/// libraries.
 ///
 /// # Panics
-/// Without a C++17 compiler (`CXX`, or `c++`).
+/// Without a C++17 compiler (`CXX`, or `c++`), or without the GPU.
 pub fn emulated() -> Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     let build = || {
+        if on_gpu() {
+            let libraries = env::var_os("INFUSER_NVRTC").map(std::path::PathBuf::from);
+            return Device::cuda(0, libraries.as_deref()).expect("the GPU");
+        }
         let binary = env::current_exe().expect("the path of the test binary");
         let folder = binary.with_file_name(format!("simt-device-{}", std::process::id()));
         let compiler = env::var("CXX").unwrap_or_else(|_| "c++".into());
