@@ -285,15 +285,16 @@ fn run() -> Result<()> {
         .measurement_time(Duration::from_secs(1))
         .without_plots()
         .configure_from_args();
-    let group = criterion.benchmark_group("cuda");
-    let mut bench = Bench { card: &card, group };
-    norms(&mut bench)?;
-    elementwise(&mut bench)?;
-    optimizer(&mut bench)?;
-    influence(&mut bench)?;
-    attentions(&mut bench)?;
-    decoding(&mut bench)?;
-    bench.group.finish();
+    measure(&card, &mut criterion)?;
     criterion.final_summary();
+    Ok(())
+}
+
+fn measure(card: &Card, criterion: &mut Criterion) -> Result<()> {
+    let mut bench = Bench { card, group: criterion.benchmark_group("cuda") };
+    for ops in [norms, elementwise, optimizer, influence, attentions, decoding] {
+        ops(&mut bench)?;
+    }
+    bench.group.finish();
     Ok(())
 }
