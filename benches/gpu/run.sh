@@ -197,10 +197,15 @@ for part in $only; do
         0) state=passed ;;
         77) state=skipped note=$(grep -a '^skipped' "$log" | tail -1) ;;
         124 | 137) state="timed out" failed=1 ;;
-        *) state=failed failed=1 note=$(grep -aE 'error|panicked|FAILED|ERROR SUMMARY' "$log" | tail -1) ;;
+        *)
+            state=failed failed=1
+            # A panic says where, and on the next line what.
+            note=$(grep -aA1 -m1 'panicked at' "$log" | tr '\n' ' ' ||
+                grep -aE 'error|FAILED|ERROR SUMMARY' "$log" | tail -1)
+            ;;
     esac
     grep -a '^{"bench"' "$log" >>"$lines"
-    note=$(tr -d '\000-\037"\\' <<<"$note" | cut -c 1-160)
+    note=$(tr -d '\000-\037"\\' <<<"$note" | cut -c 1-160 | sed 's/ *$//')
     table+=$(printf '%-12s %-9s %8s s  %s' "$part" "$state" "$took" "$note")$'\n'
     rows+="${rows:+, }{\"part\": \"$part\", \"state\": \"$state\", \"exit_code\": $code, \"seconds\": $took, \"note\": \"$note\"}"
 done
