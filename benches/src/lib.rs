@@ -2,5 +2,6 @@
 
 pub mod answers;
 pub mod arithmetic;
+pub mod gpu;
 pub mod machine;
 pub mod model;

@@ -51,21 +51,31 @@ pub fn tokens(model: &Model, step: u64) -> Vec<Vec<u32>> {
     (0..SEQUENCES).map(|s| (0..LENGTH).map(|t| token(s * LENGTH + t)).collect()).collect()
 }
 
-/// Floating-point operations of one step that any implementation must do: two for each weight and
-/// token forward, four backward (the embedding table is not multiplied), and causal attention's four
-/// and ten for each pair of tokens, head and lane. The head is counted once, though the backward pass
-/// here computes its logits a second time.
+/// [`pass_flops`] of one step of the benchmark model.
 pub fn step_flops(model: &Model) -> f64 {
+    pass_flops(model, SEQUENCES, LENGTH)
+}
+
+/// Floating-point operations, forward and backward, on so many sequences of so many tokens, that any
+/// implementation must do: two for each weight and token forward, four backward (the embedding table is
+/// not multiplied, but by a head that shares it), and causal attention's four and ten for each pair of
+/// tokens, head and lane. The head is counted once, though the backward pass here computes its logits a
+/// second time.
+pub fn pass_flops(model: &Model, sequences: usize, length: usize) -> f64 {
     let config = model.config();
-    let multiplied: f64 = model
-        .layout()
-        .params()
-        .iter()
-        .filter(|param| param.axes.len() == 2 && !param.name.contains("embed_tokens"))
-        .map(|param| param.axes.iter().product::<usize>() as f64)
-        .sum();
-    let tokens = (SEQUENCES * LENGTH) as f64;
-    let pairs = SEQUENCES as f64 * (LENGTH * (LENGTH + 1) / 2) as f64;
+    let tokens = (sequences * length) as f64;
+    let pairs = sequences as f64 * (length * (length + 1) / 2) as f64;
     let attention = pairs * (config.layers.len() * config.heads * config.head_width) as f64;
-    6.0 * multiplied * tokens + 14.0 * attention
+    6.0 * multiplied(model) * tokens + 14.0 * attention
+}
+
+/// How many weights a token is multiplied by, those of the head included.
+pub fn multiplied(model: &Model) -> f64 {
+    let config = model.config();
+    let params = model.layout().params().iter();
+    params
+        .filter(|param| param.axes.len() == 2)
+        .filter(|param| config.tied || !param.name.contains("embed_tokens"))
+        .map(|param| param.axes.iter().product::<usize>() as f64)
+        .sum()
 }

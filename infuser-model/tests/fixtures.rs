@@ -7,9 +7,12 @@ use std::{
 
 use safetensors::{Dtype, SafeTensors};
 
-/// A folder under the crate's `fixtures`.
+/// A folder under the crate's `fixtures`. Cargo says where the crate lies when it runs a test, and whoever
+/// carries the binary to another machine can say so too.
 pub(crate) fn fixture(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path)
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let here = here.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    here.join("fixtures").join(path)
 }
 
 /// A folder of the shared set, or `None` (with a note) if it is not there.

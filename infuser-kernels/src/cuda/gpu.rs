@@ -96,6 +96,35 @@ impl Gpu {
         Ok(gpu)
     }
 
+    /// What the driver calls it.
+    ///
+    /// # Errors
+    /// [`Error::Driver`] if the driver does not say.
+    pub fn name(&self) -> Result<String> {
+        self.context.name().map_err(failed)
+    }
+
+    /// Seconds that the stream takes for what `work` puts into it, by events before and after; waits
+    /// for the last one. Pauses in which the stream waits for the host count.
+    ///
+    /// # Errors
+    /// Those of `work`; [`Error::Driver`] if the driver refuses, or a launch so far failed.
+    pub fn seconds<E: From<Error>>(
+        &self,
+        work: impl FnOnce() -> std::result::Result<(), E>,
+    ) -> std::result::Result<f64, E> {
+        let record = || -> Result<_> {
+            let timed = Some(sys::CUevent_flags::CU_EVENT_DEFAULT);
+            let event = self.context.new_event(timed).map_err(failed)?;
+            event.record(&self.stream).map_err(failed)?;
+            Ok(event)
+        };
+        let start = record()?;
+        work()?;
+        let end = record()?;
+        Ok(f64::from(start.elapsed_ms(&end).map_err(failed)?) / 1e3)
+    }
+
     fn architecture(&self) -> Result<String> {
         use sys::CUdevice_attribute as Attribute;
         let get = |attribute| self.context.attribute(attribute).map_err(failed);
