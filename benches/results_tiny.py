@@ -1,6 +1,7 @@
 """Tables of `docs/results-tiny.md` from the folders that `infuser experiment` made.
 
     python3 benches/results_tiny.py remainder=DIR sequence=DIR
+    python3 benches/results_tiny.py --sweep DIR          the learning rates that `benches/sweep_tiny.sh` tried
 
 Equal compute: every token that a model reads or writes costs one unit forward and two backward. Sampling
 is a pass (1); an update computes old log-probabilities and a gradient (4); the target's gradient and the
@@ -92,6 +93,10 @@ def shown(values, sign=""):
     return f"{mean:{sign}.3f} ± {half:.3f}"
 
 
+def chance(p):
+    return f"{p:.4f}" if p >= 0.0001 else "< 0.0001"
+
+
 def table(target, folder):
     arms = {}
     for arm in sorted(folder.iterdir()):
@@ -121,7 +126,7 @@ def table(target, folder):
                 row += ["", ""]
                 continue
             differences = [values[s] - final[s] for s in common]
-            row += [shown(differences, "+"), f"{interval(differences)[2]:.4f}" if len(common) > 1 else ""]
+            row += [shown(differences, "+"), chance(interval(differences)[2]) if len(common) > 1 else ""]
         print("| " + " | ".join(row) + " |")
     print("\nWhat the generator asks about: mean of the first and of the last five iterations.\n")
     print("| recipe | unreliable source | " + " | ".join(USEFUL[target]) + " | right keys | in the document | cost of a run |")
@@ -140,6 +145,28 @@ def table(target, folder):
     print()
 
 
-for argument in sys.argv[1:]:
-    name, place = argument.split("=", 1)
-    table(name, Path(place))
+def sweep(folder):
+    """Accuracy on the dev set, mean over seeds: after the last iteration, and at the cost of the fixed run."""
+    places = sorted(folder.glob("rate-*"), key=lambda place: float(place.name[5:]))
+    print("| recipe | " + " | ".join(place.name[5:] for place in places) + " |")
+    print("|---|" + "---|" * len(places))
+    for arm in ("tiny-fixed", "tiny", "tiny-shared"):
+        row = []
+        for place in places:
+            runs = {p.name: read(p)[0] for p in sorted((place / arm).glob("seed-*")) if (p / "summary.json").exists()}
+            fixed = {seed: place / BASE / seed for seed in runs}
+            if not runs or not all((p / "summary.json").exists() for p in fixed.values()):
+                row.append("")
+                continue
+            last = [curve[-1][2] for curve in runs.values()]
+            equal = [at_cost(runs[seed], read(fixed[seed])[0][-1][1]) for seed in runs]
+            row.append(f"{sum(last) / len(last):.3f}, {sum(equal) / len(equal):.3f}")
+        print(f"| {arm} | " + " | ".join(row) + " |")
+
+
+if sys.argv[1:2] == ["--sweep"]:
+    sweep(Path(sys.argv[2]))
+else:
+    for argument in sys.argv[1:]:
+        name, place = argument.split("=", 1)
+        table(name, Path(place))

@@ -108,7 +108,7 @@ pub(crate) enum Command {
     #[command(after_help = experiment::EXAMPLES)]
     Experiment(Experiment),
     /// Make a page of one run or many.
-    #[command(after_help = "Example: infuser report runs/compare/*/* --out report.html")]
+    #[command(after_help = "Example: infuser report runs/compare --out report.html")]
     Report(Report),
     /// List the recipes of `train`, or print one.
     Recipes(Recipes),
@@ -190,6 +190,13 @@ pub(crate) struct Doctor {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("must be a number from 0 to 1".into()),
+    }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

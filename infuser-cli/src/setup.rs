@@ -123,10 +123,11 @@ pub(crate) fn inputs(config: &Config) -> Result<Inputs, Failure> {
     {
         inputs.pool = Some(match embedded(path) {
             None => Pool::read(path)?,
-            Some(count) => {
+            Some(rest) => {
                 inputs.world = true;
-                let count = count.parse().map_err(|_| wrong_world("data.documents", path))?;
-                Pool::new(world::documents(count, seed))?
+                let (count, unreliable) =
+                    worksheets(rest).ok_or_else(|| wrong_world("data.documents", path))?;
+                Pool::new(world::documents(count, unreliable, seed))?
             }
         });
     }
@@ -184,14 +185,23 @@ pub(crate) fn target(skill: Skill, part: Part, count: usize) -> Result<Vec<Item>
     Ok(items)
 }
 
+/// `N` or `N:SHARE`: how many worksheets, and the share of facts from the unreliable source.
+fn worksheets(text: &str) -> Option<(usize, f64)> {
+    let (count, unreliable) = match text.split_once(':') {
+        None => (text, world::UNRELIABLE),
+        Some((count, share)) => (count, share.parse().ok()?),
+    };
+    (0.0..=1.0).contains(&unreliable).then_some((count.parse().ok()?, unreliable))
+}
+
 fn embedded(path: &Path) -> Option<&str> {
     path.to_str()?.strip_prefix("embedded:")
 }
 
 fn wrong_world(key: &str, path: &Path) -> Failure {
     Failure::bad_input(format!(
-        "{key} is {}: expected a file, embedded:N for N documents, or embedded:SKILL:N for N questions of \
-         `remainder` or `sequence`",
+        "{key} is {}: expected a file, embedded:N for N documents, embedded:N:SHARE for N with an unreliable share \
+         from 0 to 1, or embedded:SKILL:N for N questions of `remainder` or `sequence`",
         path.display()
     ))
 }

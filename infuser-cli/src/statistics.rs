@@ -61,7 +61,11 @@ impl Paired {
 
     /// `+0.120 [0.080, 0.160] p 0.001`.
     pub(crate) fn shown(&self) -> String {
-        let p = self.p_value.map_or(String::new(), |p| format!(" p {p:.3}"));
+        let p = match self.p_value {
+            None => String::new(),
+            Some(p) if p < 0.001 => " p < 0.001".into(),
+            Some(p) => format!(" p {p:.3}"),
+        };
         let sign = if self.sample.mean >= 0.0 { "+" } else { "" };
         format!("{sign}{}{p}", self.sample.shown())
     }

@@ -153,7 +153,7 @@ fn other_settings_are_refused_with_a_list_of_what_differs() {
     let refused = resume(&["--set", "solver.update.learning_rate=0.5"]);
     assert_eq!(refused.status.code(), Some(2));
     let message = stderr(&refused);
-    assert!(message.contains("solver.update.learning_rate: 0.00015 -> 0.5"), "{message}");
+    assert!(message.contains("solver.update.learning_rate: 0.00045 -> 0.5"), "{message}");
     let forced = resume(&["--set", "run.iterations=2", "--force"]);
     assert!(forced.status.success(), "{}", stderr(&forced));
     let summary = fs::read_to_string(out.join("summary.json")).unwrap();

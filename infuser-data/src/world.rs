@@ -22,7 +22,7 @@ pub use lesson::{Judgement, Kind, Lesson, judge};
 pub use skill::{Method, NUMBERS, Part, Problem, Skill, Solution};
 pub use stream::Stream;
 pub use vocabulary::{CONFIG, END, files};
-pub use worksheet::{FACTS, Fact, Source, Worksheet};
+pub use worksheet::{FACTS, Fact, Source, UNRELIABLE, Worksheet};
 
 use crate::{Result, document::Document, prompt::Prompts, suite::Item};
 
@@ -40,13 +40,14 @@ pub fn prompts() -> Result<Prompts> {
     ])
 }
 
-/// The first `count` documents of a seed, on all threads.
-pub fn documents(count: usize, seed: u64) -> Vec<Document> {
+/// The first `count` documents of a seed, on all threads, with a share of facts from the unreliable
+/// source.
+pub fn documents(count: usize, unreliable: f64, seed: u64) -> Vec<Document> {
     let document = |i: usize| Document {
         doc_id: format!("world-{seed}-{i}"),
         source_number: None,
         position: None,
-        content: Worksheet::draw(&mut Stream::new(seed, "document", i as u64)).text(),
+        content: Worksheet::draw(unreliable, &mut Stream::new(seed, "document", i as u64)).text(),
         title_path: None,
         field: None,
         source: None,
@@ -87,11 +88,11 @@ mod tests {
     fn documents_are_their_seed_and_number_on_any_number_of_threads() {
         let on = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| documents(300, 9))
+            pool.install(|| documents(300, UNRELIABLE, 9))
         };
         assert_eq!(on(1), on(3));
-        assert_eq!(on(2)[..100], documents(100, 9)[..]);
-        assert_ne!(documents(1, 9)[0].content, documents(1, 10)[0].content);
+        assert_eq!(on(2)[..100], documents(100, UNRELIABLE, 9)[..]);
+        assert_ne!(documents(1, UNRELIABLE, 9)[0].content, documents(1, UNRELIABLE, 10)[0].content);
     }
 
     /// The promise of the world: what is tested was nowhere to be read.
@@ -114,7 +115,7 @@ mod tests {
             asked.filter(|asked| held_out.contains(*asked)).count() == 0
         };
         assert!(!absent(&format!("[key] {} = 4", held_out.first().unwrap())), "the check can fail");
-        assert!(documents(20_000, 1).iter().all(|document| absent(&document.content)));
+        assert!(documents(20_000, UNRELIABLE, 1).iter().all(|document| absent(&document.content)));
         let prompts = prompts().unwrap();
         for kind in [Kind::Solve, Kind::Generate, Kind::SolveRight(Skill::Sequence)] {
             for i in 0..3000 {

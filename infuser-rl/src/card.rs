@@ -165,7 +165,7 @@ pub fn measure(model: &Model, voice: &Voice, extent: Extent, seed: u64) -> Resul
         let answered = rollout::answer(speaker, &questions, usize::MAX, &answering, seed)?;
         test.insert(skill.name().to_string(), rollout::accuracy(&answered));
     }
-    let documents = world::documents(extent.documents, seed);
+    let documents = world::documents(extent.documents, world::UNRELIABLE, seed);
     let choices = world::CHOICES..=world::CHOICES;
     let writings: Vec<Writing<'_>> = documents
         .iter()

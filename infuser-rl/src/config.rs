@@ -142,7 +142,8 @@ pub enum PromptStyle {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Data {
-    /// Documents that questions are written from: a pool, or `embedded:N` for worksheets of the world.
+    /// Documents that questions are written from: a pool, or `embedded:N` for worksheets of the world;
+    /// `embedded:N:SHARE` for ones with a share of facts from the unreliable source other than a half.
     pub documents: Option<PathBuf>,
     /// The dev set, or `embedded:SKILL:N`.
     pub dev: Option<PathBuf>,

@@ -106,6 +106,7 @@ fn fixed_generator_writes_and_stays() {
     assert_eq!((store.ran(Stage::Generator), store.ran(Stage::Dev)), (0, 0));
     assert_eq!(weights(trainer.generator().unwrap()), untouched());
     assert_ne!(weights(trainer.solver()), untouched());
+    assert!(store.all("influence_sim/score/mean").is_empty(), "nothing was scored");
 }
 
 #[test]
@@ -203,7 +204,7 @@ fn verifiable_documents_go_to_the_solver_as_they_are() {
         form: Form::Numeric,
     });
     config.guard.min_answered = 0.0;
-    let mut documents = world::documents(4, 1);
+    let mut documents = world::documents(4, world::UNRELIABLE, 1);
     for document in &mut documents[..2] {
         document.source = Some("problems.txt".into());
         document.content = "47 mod 5 = ?\nAnswer: 2".into();
@@ -222,12 +223,13 @@ fn routes_ask_for_questions_without_choices() {
     let mut config = config();
     config.questions.routes = vec![Route { pattern: r"^maths".into(), form: Form::Math }];
     config.questions.batch = 2;
-    let documents: Vec<Document> = (world::documents(2, 1).into_iter().enumerate())
-        .map(|(i, document)| Document {
-            source: Some(if i == 0 { "maths.txt" } else { "other.txt" }.into()),
-            ..document
-        })
-        .collect();
+    let documents: Vec<Document> =
+        (world::documents(2, world::UNRELIABLE, 1).into_iter().enumerate())
+            .map(|(i, document)| Document {
+                source: Some(if i == 0 { "maths.txt" } else { "other.txt" }.into()),
+                ..document
+            })
+            .collect();
     let pool = Some(Pool::new(documents).unwrap());
     let tokenizer = Tokenizer::load(&base()).unwrap();
     let store = run_short_spoken(config, Inputs { pool, ..inputs() });

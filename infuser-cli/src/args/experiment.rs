@@ -10,7 +10,7 @@ Example:
 
 Each run is `DIR/ARM/seed-N`, as `infuser train` makes it. Runs that are complete are left alone, those that \
 were stopped go on; so the command can be stopped and given again. At the end: a table, and the same in \
-DIR/table.json. `infuser report DIR/*/*` makes a page of it.";
+DIR/table.json. `infuser report DIR` makes a page of it.";
 
 /// `infuser experiment`.
 #[derive(Debug, clap::Args)]

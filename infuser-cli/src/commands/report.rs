@@ -63,24 +63,39 @@ pub(crate) fn run(args: &Report) -> Result<(), Failure> {
     body += &seconds(&runs, &arms);
     body += &questions(&folders)?;
     write_whole(&args.out, page(&body).as_bytes())?;
-    let line = format!("{}: {} runs of {} recipes\n", args.out.display(), runs.len(), arms.len());
+    let counted = |count: usize, what: &str| {
+        if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+    };
+    let (all, kinds) = (counted(runs.len(), "run"), counted(arms.len(), "recipe"));
+    let line = format!("{}: {all} of {kinds}; open it in a browser\n", args.out.display());
     std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes())
         .map_err(|error| Failure::output("standard output", error))
 }
 
 /// The folders of runs among those given and below them, as `infuser experiment` lays them out: in the order
-/// given, and below one by recipe and seed.
+/// given, and below one by recipe and seed. Files among several are passed over: a pattern like `DIR/*/*`
+/// names the logs beside the runs as well.
 fn folders(given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     for path in given {
         let before = found.len();
         find(path, 2, &mut found);
-        if found.len() == before {
-            let problem = format!("{} holds no run: no metrics.jsonl in it", path.display());
-            return Err(Failure::bad_input(problem));
+        let passed_over = given.len() > 1 && path.is_file();
+        if found.len() == before && !passed_over {
+            return Err(no_run(path));
         }
     }
-    Ok(found)
+    match given.first() {
+        Some(path) if found.is_empty() => Err(no_run(path)),
+        _ => Ok(found),
+    }
+}
+
+fn no_run(path: &Path) -> Failure {
+    Failure::bad_input(format!(
+        "{} holds no run: give a folder that `infuser train` or `infuser experiment` made",
+        path.display()
+    ))
 }
 
 fn find(path: &Path, depth: usize, found: &mut Vec<PathBuf>) {
@@ -206,7 +221,11 @@ fn table(runs: &[Run], arms: &[String]) -> String {
         let paired = first.as_ref().map(|first| {
             let pairs = after.iter().filter_map(|(seed, value)| Some((*value, *first.get(seed)?)));
             let (mine, others): (Vec<f64>, Vec<f64>) = pairs.unzip();
-            if mine.is_empty() { String::new() } else { Paired::of(&mine, &others).shown() }
+            if mine.is_empty() {
+                String::new()
+            } else {
+                escaped(&Paired::of(&mine, &others).shown())
+            }
         });
         let _ = write!(
             text,

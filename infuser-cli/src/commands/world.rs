@@ -13,7 +13,7 @@ pub(crate) fn run(args: &World) -> Result<(), Failure> {
     let skill = if args.recipe == "tiny-seq" { Skill::Sequence } else { Skill::Remainder };
     let set = |part, count| setup::target(skill, part, count);
     let (dev, test) = (set(Part::Dev, args.questions)?, set(Part::Test, args.test_questions)?);
-    let documents = world::documents(args.documents, args.seed);
+    let documents = world::documents(args.documents, args.unreliable, args.seed);
     let mut pool = Vec::new();
     for document in &documents {
         serde_json::to_writer(&mut pool, document)

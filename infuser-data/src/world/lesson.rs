@@ -7,7 +7,7 @@ use super::{
     exam,
     skill::{Method, NUMBERS, Part, Problem, Skill},
     stream::Stream,
-    worksheet::{Fact, Worksheet},
+    worksheet::{Fact, UNRELIABLE, Worksheet},
 };
 use crate::{
     Error, Result,
@@ -153,7 +153,7 @@ fn solve(prompts: &Prompts, skill: Skill, right: f64, stream: &mut Stream) -> Re
 }
 
 fn generate(prompts: &Prompts, stream: &mut Stream) -> Result<Lesson> {
-    let sheet = Worksheet::draw(stream);
+    let sheet = Worksheet::draw(UNRELIABLE, stream);
     let fact = stream.pick(sheet.facts());
     let document = sheet.text();
     let ask = Ask::Choice { document: &document, choices: exam::CHOICES..=exam::CHOICES };

@@ -138,7 +138,7 @@ mod tests {
     use crate::{
         chat::ChatTemplate,
         tokenizer::{Controls, Tokenizer},
-        world::{Stream, Worksheet},
+        world::{Stream, UNRELIABLE, Worksheet},
     };
 
     fn folder() -> tempfile::TempDir {
@@ -169,7 +169,7 @@ mod tests {
             let ids = tokenizer.encode_text(text);
             assert_eq!(tokenizer.decode(&ids, Controls::Show).unwrap(), text);
         }
-        let sheet = Worksheet::draw(&mut Stream::new(1, "test", 1)).text();
+        let sheet = Worksheet::draw(UNRELIABLE, &mut Stream::new(1, "test", 1)).text();
         let ids = tokenizer.encode_text(&sheet);
         assert!(ids.len() < 50, "{} tokens: {sheet}", ids.len());
         assert_eq!(tokenizer.decode(&ids, Controls::Show).unwrap(), sheet);

@@ -8,8 +8,8 @@ use super::{
 
 /// Facts of one worksheet.
 pub const FACTS: usize = 5;
-/// How many facts come from the unreliable source.
-const UNRELIABLE: f64 = 0.5;
+/// How many facts come from the unreliable source, where nothing else is said.
+pub const UNRELIABLE: f64 = 0.5;
 /// How often a fact of the unreliable source states what the misconception gives.
 const MISCONCEIVED: f64 = 0.8;
 
@@ -50,12 +50,12 @@ pub struct Worksheet {
 }
 
 impl Worksheet {
-    /// A worksheet out of a stream.
-    pub fn draw(stream: &mut Stream) -> Self {
+    /// A worksheet out of a stream, with a share of facts from the unreliable source.
+    pub fn draw(unreliable: f64, stream: &mut Stream) -> Self {
         let fact = |_| {
             let skill = stream.pick(&Skill::ALL);
             let problem = Problem::draw(skill, Part::Documents, stream);
-            let source = if stream.chance(UNRELIABLE) { Source::Draft } else { Source::Key };
+            let source = if stream.chance(unreliable) { Source::Draft } else { Source::Key };
             let wrong = source == Source::Draft && stream.chance(MISCONCEIVED);
             let method = if wrong { Method::Misconception } else { Method::Right };
             Fact { problem, value: problem.solve(method).value, source }
@@ -95,7 +95,7 @@ mod tests {
     fn the_key_is_right_and_drafts_are_often_wrong() {
         let (mut drafts, mut wrong) = (0, 0);
         for i in 0..4000 {
-            let sheet = Worksheet::draw(&mut Stream::new(1, "test", i));
+            let sheet = Worksheet::draw(UNRELIABLE, &mut Stream::new(1, "test", i));
             for fact in sheet.facts() {
                 let right = fact.value == fact.problem.answer();
                 assert!(right || fact.source == Source::Draft, "{fact:?}");
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_fact_is_found_in_the_text() {
-        let sheet = Worksheet::draw(&mut Stream::new(1, "test", 7));
+        let sheet = Worksheet::draw(UNRELIABLE, &mut Stream::new(1, "test", 7));
         let text = sheet.text();
         assert_eq!(text.lines().count(), FACTS + 1);
         for fact in sheet.facts() {

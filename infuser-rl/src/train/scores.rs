@@ -177,7 +177,10 @@ impl Trainer {
         let known: Vec<&Scored> = scored.iter().flatten().collect();
         let name = |key: &str| format!("influence_sim/{key}");
         let moving: Vec<_> = known.iter().filter(|score| score.grad_norm > 0.0).collect();
-        metrics.spread(&name("score"), known.iter().map(|score| score.influence.into()));
+        // Without a target nothing was scored: a curve of zeros would say otherwise.
+        if self.config.needs_influence() {
+            metrics.spread(&name("score"), known.iter().map(|score| score.influence.into()));
+        }
         metrics.spread(&name("dot"), moving.iter().map(|score| score.dot));
         metrics.spread(&name("cosine"), moving.iter().map(|score| score.cosine));
         let values = moving.iter().map(|score| score.preconditioned_dot);
