@@ -2,7 +2,10 @@
 
 use std::{env, fs, path::PathBuf};
 
-use infuser_kernels::{Device, cuda};
+use infuser_kernels::{
+    Device,
+    cuda::{self, Folders},
+};
 
 use crate::{
     args::{Choice, OnDevice},
@@ -11,11 +14,16 @@ use crate::{
 
 /// A folder with NVIDIA's compiler and cuBLASLt, where the system's loader does not find them.
 const LIBRARIES: &str = "INFUSER_CUDA_LIBRARIES";
+/// A folder for compiled kernels instead of the usual one; empty or `off` to keep none.
+const KERNEL_CACHE: &str = "INFUSER_KERNEL_CACHE";
 
 /// Opens the device that was asked for; of what `auto` finds on a machine with a GPU, it says so on
 /// standard error.
 pub(crate) fn open(choice: OnDevice) -> Result<Device, Failure> {
-    let gpu = || Device::cuda(0, libraries().as_deref());
+    let gpu = || {
+        let (libraries, cubins) = (libraries(), kernel_cache());
+        Device::cuda(0, Folders { libraries: libraries.as_deref(), cubins: cubins.as_deref() })
+    };
     match choice.device {
         Choice::Cpu => Ok(Device::Cpu),
         Choice::Cuda => {
@@ -46,6 +54,18 @@ pub(crate) fn libraries() -> Option<PathBuf> {
     let mut folders: Vec<PathBuf> = wheels.filter(|folder| folder.is_dir()).collect();
     folders.sort();
     folders.pop()
+}
+
+/// The folder where kernels compiled for the GPU are kept, if they are.
+pub(crate) fn kernel_cache() -> Option<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(named) = env::var_os(KERNEL_CACHE) {
+        return if named.is_empty() || named == "off" { None } else { Some(named.into()) };
+    }
+    // The specification of XDG folders has a relative one ignored.
+    let caches = set("XDG_CACHE_HOME").filter(|folder| folder.is_absolute());
+    let caches = caches.or_else(|| Some(set("HOME")?.join(".cache")))?;
+    Some(caches.join("infuser/kernels"))
 }
 
 /// The device, as a run's first lines name it.

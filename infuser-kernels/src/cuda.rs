@@ -15,6 +15,7 @@ pub mod bias;
 mod blas;
 pub mod cast;
 mod columns;
+mod cubin_cache;
 mod elements;
 pub mod embedding;
 pub mod fill;
@@ -40,7 +41,8 @@ pub mod swiglu;
 #[cfg(test)]
 mod tests;
 
-pub use gpu::{Gpu, gpus};
+pub use cubin_cache::{CubinCache, Key};
+pub use gpu::{Folders, Gpu, gpus};
 pub(crate) use indices::{Indices, kept};
 pub use kernel::{HEADERS, Kernel, Source};
 pub use launch::Driver;

@@ -1,10 +1,10 @@
 //! Where buffers live and ops run.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use crate::{
     Buffer, Dims, Dtype,
-    cuda::{Driver, Gpu},
+    cuda::{Driver, Folders, Gpu},
     error::Result,
 };
 
@@ -25,14 +25,13 @@ pub enum Device {
 }
 
 impl Device {
-    /// GPU number `index`, with all kernels compiled for it. `libraries` is a folder that holds NVIDIA's
-    /// compiler, if the system's loader does not find it.
+    /// GPU number `index`, with all kernels compiled for it.
     ///
     /// # Errors
     /// [`crate::Error::Driver`] saying what is missing (the NVIDIA driver, NVRTC, cuBLASLt, a GPU of that
     /// number) and what installs it.
-    pub fn cuda(index: usize, libraries: Option<&Path>) -> Result<Self> {
-        Ok(Self::Cuda(Driver::Gpu(Arc::new(Gpu::open(index, libraries)?))))
+    pub fn cuda(index: usize, folders: Folders<'_>) -> Result<Self> {
+        Ok(Self::Cuda(Driver::Gpu(Arc::new(Gpu::open(index, folders)?))))
     }
 
     /// The name used in messages and on the command line.

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     Buffer, Device,
     cuda::{
-        Driver,
+        Driver, Folders,
         simt::{Build, Emulator},
     },
     rng::Stream,
@@ -172,7 +172,8 @@ pub fn emulated() -> Device {
     let build = || {
         if on_gpu() {
             let libraries = env::var_os("INFUSER_NVRTC").map(std::path::PathBuf::from);
-            return Device::cuda(0, libraries.as_deref()).expect("the GPU");
+            let folders = Folders { libraries: libraries.as_deref(), cubins: None };
+            return Device::cuda(0, folders).expect("the GPU");
         }
         let binary = env::current_exe().expect("the path of the test binary");
         let folder = binary.with_file_name(format!("simt-device-{}", std::process::id()));

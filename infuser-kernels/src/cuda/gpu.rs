@@ -11,7 +11,7 @@ use std::{
 use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
 
 use super::{
-    Kernel, Source,
+    CubinCache, Kernel, Source,
     blas::{self, Blas, WORKSPACE_BYTES},
     matmul::Product,
     nvrtc,
@@ -19,6 +19,15 @@ use super::{
 use crate::error::{Error, Result};
 
 const ACTION: &str = "using the GPU";
+
+/// Where a GPU finds what is not part of the program.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Folders<'a> {
+    /// Holds the compiler and cuBLASLt, if the system's loader does not find them.
+    pub libraries: Option<&'a Path>,
+    /// Keeps compiled kernels; without it they are compiled every time.
+    pub cubins: Option<&'a Path>,
+}
 
 /// One GPU: its context, one stream, and all kernels loaded.
 pub struct Gpu {
@@ -58,13 +67,12 @@ fn failed(error: DriverError) -> Error {
 }
 
 impl Gpu {
-    /// Opens a GPU and compiles every kernel for it. `libraries` is a folder that holds the compiler
-    /// and cuBLASLt, if the system's loader does not find them.
+    /// Opens a GPU, with every kernel compiled for it.
     ///
     /// # Errors
     /// [`Error::Driver`] without a driver, a GPU of that number, a compiler, or cuBLASLt, saying what
     /// installs it.
-    pub fn open(ordinal: usize, libraries: Option<&Path>) -> Result<Self> {
+    pub fn open(ordinal: usize, Folders { libraries, cubins }: Folders<'_>) -> Result<Self> {
         // SAFETY: the probe only asks the loader whether the library is there; it calls nothing.
         if !unsafe { sys::is_culib_present() } {
             let problem = "there is no NVIDIA driver on this machine; install it (such as by \
@@ -90,8 +98,9 @@ impl Gpu {
         let stream = context.new_stream().map_err(failed)?;
         let mut gpu = Self { context, stream, functions: HashMap::new(), blas: Mutex::new(None) };
         let architecture = gpu.architecture()?;
+        let cache = cubins.map(CubinCache::new);
         for source in Source::ALL {
-            gpu.load(source, &architecture)?;
+            gpu.load(source, &nvrtc::cubin(source, &architecture, cache.as_ref())?)?;
         }
         Ok(gpu)
     }
@@ -133,11 +142,11 @@ impl Gpu {
         Ok(format!("sm_{major}{minor}"))
     }
 
-    fn load(&mut self, source: Source, architecture: &str) -> Result<()> {
-        let compiled = nvrtc::compile(source, architecture)?;
+    fn load(&mut self, source: Source, cubin: &[u8]) -> Result<()> {
         self.context.bind_to_thread().map_err(failed)?;
-        // SAFETY: the image is a whole cubin that the compiler just made, and the driver copies it.
-        let module = unsafe { result::module::load_data(compiled.cubin.as_ptr().cast()) };
+        // SAFETY: the image is a whole cubin as the compiler made it, now or, by its checksum, before;
+        // the driver copies it.
+        let module = unsafe { result::module::load_data(cubin.as_ptr().cast()) };
         let module = module.map_err(failed)?;
         for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.source() == source) {
             let name = CString::new(kernel.symbol())

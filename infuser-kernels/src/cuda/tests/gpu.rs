@@ -1,12 +1,16 @@
 //! The same checks on a GPU, where there is one.
 
 use super::*;
-use crate::{Error, cuda::Gpu, ops::rope::Direction};
+use crate::{
+    Error,
+    cuda::{Folders, Gpu},
+    ops::rope::Direction,
+};
 
 /// `None`, with a line, on a machine without a GPU; an error there if one is required.
 fn gpu() -> Option<Driver> {
     let nvrtc = env::var_os("INFUSER_NVRTC").map(PathBuf::from);
-    match Gpu::open(0, nvrtc.as_deref()) {
+    match Gpu::open(0, Folders { libraries: nvrtc.as_deref(), cubins: None }) {
         Ok(gpu) => Some(Driver::Gpu(Arc::new(gpu))),
         // What is not a plain refusal is a fault of this crate.
         Err(Error::Driver { action, problem }) => {
