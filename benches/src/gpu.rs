@@ -50,8 +50,15 @@ impl Card {
         }
     }
 
+    /// Peaks of its memory begin anew.
+    pub fn reset_memory_peaks(&self) {
+        if let Device::Cuda(driver) = &self.device {
+            driver.reset_memory_peaks();
+        }
+    }
+
     fn measure(gpu: Arc<Gpu>) -> Result<Self> {
-        let device = Device::Cuda(Driver::Gpu(gpu.clone()));
+        let device = Device::Cuda(Driver::gpu(gpu.clone()));
         let from = tensor(&device, 1, &[COPIED / 2])?;
         let mut to = device.zeros_float(&[COPIED / 2])?;
         let copy = median_secs(&gpu, || to.view_mut().copy_from(from.view()))?;

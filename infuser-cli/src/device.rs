@@ -3,13 +3,15 @@
 use std::{env, fs, path::PathBuf};
 
 use infuser_kernels::{
-    Device,
+    Arena, Device, Held, MemoryUse,
     cuda::{self, Folders},
 };
+use serde_json::Value;
 
 use crate::{
     args::{Choice, OnDevice},
     failure::Failure,
+    report::bytes,
 };
 
 /// A folder with NVIDIA's compiler and cuBLASLt, where the system's loader does not find them.
@@ -66,6 +68,20 @@ pub(crate) fn kernel_cache() -> Option<PathBuf> {
     let caches = set("XDG_CACHE_HOME").filter(|folder| folder.is_absolute());
     let caches = caches.or_else(|| Some(set("HOME")?.join(".cache")))?;
     Some(caches.join("infuser/kernels"))
+}
+
+/// The most that each arena of a GPU's memory held, and all together.
+pub(crate) fn peaks(memory: &MemoryUse) -> Value {
+    let arenas = Arena::ALL.map(|arena| (arena.name(), memory.of(arena)));
+    let all = arenas.into_iter().chain([("total", memory.total())]);
+    all.map(|(name, held)| (name.to_string(), Value::from(held.peak_bytes))).collect()
+}
+
+/// The same for people.
+pub(crate) fn peaks_text(memory: &MemoryUse) -> String {
+    let shown = |held: Held| bytes(held.peak_bytes as u128);
+    let parts = Arena::ALL.map(|arena| format!("{} {}", arena.name(), shown(memory.of(arena))));
+    format!("{} ({})", shown(memory.total()), parts.join(", "))
 }
 
 /// The device, as a run's first lines name it.

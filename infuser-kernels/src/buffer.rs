@@ -83,6 +83,7 @@ pub(crate) fn filled<T: Clone>(dims: Dims, value: T) -> Result<Vec<T>> {
         device: Device::Cpu.name(),
         dims,
         want_bytes,
+        held: None,
     })?;
     values.resize(dims.len(), value);
     Ok(values)
@@ -98,6 +99,7 @@ fn refill<T: Clone + Default>(values: &mut Vec<T>, dims: Dims) -> Result<()> {
             device: Device::Cpu.name(),
             dims,
             want_bytes,
+            held: None,
         })?;
     }
     values.resize(len, T::default());
@@ -208,14 +210,9 @@ impl Buffer {
         }
     }
 
-    /// Where the memory is.
+    /// Where the memory is; what this handle allocates is for [`Arena::Activations`](crate::Arena).
     pub fn device(&self) -> Device {
-        match &self.storage {
-            Storage::CpuF32(_) | Storage::CpuU32(_) => Device::Cpu,
-            Storage::CudaF32(memory) => Device::Cuda(memory.slice().driver().clone()),
-            Storage::CudaBf16(memory) => Device::Cuda(memory.slice().driver().clone()),
-            Storage::CudaU32(indices) => Device::Cuda(indices.driver().clone()),
-        }
+        self.view().device()
     }
 
     /// Size of the tensor.

@@ -10,6 +10,7 @@
 pub mod adamw;
 pub mod add;
 pub mod advantage;
+mod arena;
 pub mod attention;
 pub mod bias;
 mod blas;
@@ -41,6 +42,7 @@ pub mod swiglu;
 #[cfg(test)]
 mod tests;
 
+pub use arena::{Arena, Held, MemoryUse};
 pub use cubin_cache::{CubinCache, Key};
 pub use gpu::{Folders, Gpu, gpus};
 pub(crate) use indices::{Indices, kept};

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     Buffer, Dims, Dtype,
-    cuda::{Driver, Folders, Gpu},
+    cuda::{Arena, Driver, Folders, Gpu, MemoryUse},
     error::Result,
 };
 
@@ -31,7 +31,7 @@ impl Device {
     /// [`crate::Error::Driver`] saying what is missing (the NVIDIA driver, NVRTC, cuBLASLt, a GPU of that
     /// number) and what installs it.
     pub fn cuda(index: usize, folders: Folders<'_>) -> Result<Self> {
-        Ok(Self::Cuda(Driver::Gpu(Arc::new(Gpu::open(index, folders)?))))
+        Ok(Self::Cuda(Driver::gpu(Arc::new(Gpu::open(index, folders)?))))
     }
 
     /// The name used in messages and on the command line.
@@ -39,6 +39,23 @@ impl Device {
         match self {
             Self::Cpu => "cpu",
             Self::Cuda(_) => "cuda",
+        }
+    }
+
+    /// The same device; what this handle allocates is counted for `arena`.
+    #[must_use]
+    pub fn in_arena(&self, arena: Arena) -> Self {
+        match self {
+            Self::Cpu => Self::Cpu,
+            Self::Cuda(driver) => Self::Cuda(driver.in_arena(arena)),
+        }
+    }
+
+    /// The account of the device's memory; `None` on the CPU, whose memory is the system's to count.
+    pub fn memory_use(&self) -> Option<MemoryUse> {
+        match self {
+            Self::Cpu => None,
+            Self::Cuda(driver) => Some(driver.memory_use()),
         }
     }
 

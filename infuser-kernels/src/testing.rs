@@ -3,10 +3,7 @@
 //! Oracles work in f64. [`assert_close`] reports the first and the worst mismatch and how much of the
 //! bound is used up, so that a shrinking margin shows before it fails.
 
-use std::{
-    env,
-    sync::{Arc, OnceLock},
-};
+use std::{env, sync::OnceLock};
 
 use crate::{
     Buffer, Device,
@@ -183,7 +180,18 @@ pub fn emulated() -> Device {
         let built = Emulator::build(&compiler, &folder, &build);
         // Loaded, or of no use: the next process makes its own.
         let _ = std::fs::remove_dir_all(&folder);
-        Device::Cuda(Driver::Simt(Arc::new(built.expect("the emulator"))))
+        Device::Cuda(Driver::simt(built.expect("the emulator")))
     };
     DEVICE.get_or_init(build).clone()
+}
+
+/// As [`emulated`], but no other test uses this device: its account of memory is the caller's own.
+///
+/// # Panics
+/// As [`emulated`].
+pub fn emulated_alone() -> Device {
+    match emulated() {
+        Device::Cuda(driver) => Device::Cuda(driver.apart()),
+        Device::Cpu => unreachable!("the emulator is no CPU device"),
+    }
 }

@@ -75,8 +75,8 @@ impl Optimizer {
     /// # Errors
     /// [`crate::Error::Kernel`] if the device has no room.
     pub fn new(layout: &Layout, device: Device, settings: OptimizerSettings) -> Result<Self> {
-        let exp_avg = Tensors::zeros(layout, device.clone())?;
-        let exp_avg_sq = Tensors::zeros(layout, device)?;
+        let exp_avg = Tensors::optimizer_zeros(layout, &device)?;
+        let exp_avg_sq = Tensors::optimizer_zeros(layout, &device)?;
         Ok(Self { settings, exp_avg, exp_avg_sq, master: None, steps: 0 })
     }
 

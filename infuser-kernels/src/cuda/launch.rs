@@ -1,24 +1,34 @@
 //! The one way a kernel is launched, and the drivers that do it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[cfg(any(test, feature = "testing"))]
 use super::simt::Emulator;
-use super::{Element, Gpu, Kernel, Slice, SliceMut, matmul::Product};
+use super::{Arena, Element, Gpu, Kernel, MemoryUse, Slice, SliceMut, matmul::Product};
 use crate::{
     Dims,
     error::{Error, Result},
 };
 
-/// What runs kernels. Cloning shares it.
+/// What runs kernels and holds memory. Cloning shares it; each handle allocates for one [`Arena`].
 #[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Driver {
-    /// A GPU.
+pub struct Driver {
+    shared: Arc<Shared>,
+    arena: Arena,
+}
+
+#[derive(Debug)]
+struct Shared {
+    runner: Runner,
+    memory: Mutex<MemoryUse>,
+}
+
+#[derive(Debug)]
+enum Runner {
     Gpu(Arc<Gpu>),
     /// The host, one thread of a block after the other.
     #[cfg(any(test, feature = "testing"))]
-    Simt(Arc<Emulator>),
+    Simt(Emulator),
 }
 
 /// One argument of a kernel, as the bits that are passed.
@@ -101,14 +111,55 @@ impl PartialEq for Driver {
 impl Eq for Driver {}
 
 impl Driver {
+    /// A GPU.
+    pub fn gpu(gpu: Arc<Gpu>) -> Self {
+        Self::new(Runner::Gpu(gpu))
+    }
+
+    /// The emulator.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn simt(emulator: Emulator) -> Self {
+        Self::new(Runner::Simt(emulator))
+    }
+
+    /// A driver of its own for the same GPU or emulator, for tests of what it holds.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn apart(&self) -> Self {
+        Self::new(match &self.shared.runner {
+            Runner::Gpu(gpu) => Runner::Gpu(gpu.clone()),
+            Runner::Simt(emulator) => Runner::Simt(emulator.clone()),
+        })
+    }
+
+    fn new(runner: Runner) -> Self {
+        let shared = Arc::new(Shared { runner, memory: Mutex::default() });
+        Self { shared, arena: Arena::default() }
+    }
+
+    /// The same driver; what this handle allocates is for `arena`.
+    #[must_use]
+    pub fn in_arena(&self, arena: Arena) -> Self {
+        Self { shared: self.shared.clone(), arena }
+    }
+
+    /// The account of its memory.
+    pub fn memory_use(&self) -> MemoryUse {
+        *self.account()
+    }
+
+    /// Peaks begin anew with what is allocated now.
+    pub fn reset_memory_peaks(&self) {
+        self.account().reset_peaks();
+    }
+
+    fn account(&self) -> MutexGuard<'_, MemoryUse> {
+        self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tells drivers apart: the address of what they share with their clones. Memory and launch keep
     /// their driver alive, so no two that meet can have one address.
     pub(super) fn identity(&self) -> usize {
-        match self {
-            Self::Gpu(gpu) => Arc::as_ptr(gpu).addr(),
-            #[cfg(any(test, feature = "testing"))]
-            Self::Simt(emulator) => Arc::as_ptr(emulator).addr(),
-        }
+        Arc::as_ptr(&self.shared).addr()
     }
 
     /// Runs a kernel; on a GPU, puts it in the stream. An empty grid does nothing.
@@ -138,13 +189,13 @@ impl Driver {
             return Ok(());
         }
         let mut bits: Vec<u64> = launch.arguments.iter().map(|argument| argument.bits).collect();
-        let done = match self {
+        let done = match &self.shared.runner {
             // SAFETY: the caller vouches for the memory; the letters above match the parameters, so
             // each value has at least the bytes that its parameter reads.
-            Self::Gpu(gpu) => unsafe { gpu.launch(launch.kernel, grid, launch.block, &mut bits) },
+            Runner::Gpu(gpu) => unsafe { gpu.launch(launch.kernel, grid, launch.block, &mut bits) },
             #[cfg(any(test, feature = "testing"))]
             // SAFETY: as above, and the emulator compares the letters with the compiled parameters.
-            Self::Simt(emulator) => unsafe {
+            Runner::Simt(emulator) => unsafe {
                 emulator.launch(launch.kernel, grid, launch.block, &mut bits)
             },
         };
@@ -157,38 +208,48 @@ impl Driver {
     /// The addresses of A, B and C hold matrices of the product's sizes in this driver's memory, A and
     /// B of bf16 and C of what it says, and C overlaps neither other one.
     pub(super) unsafe fn multiply(&self, product: Product, addresses: [u64; 3]) -> Result<()> {
-        let done = match self {
+        let done = match &self.shared.runner {
             // SAFETY: the caller's promise, word for word.
-            Self::Gpu(gpu) => unsafe { gpu.multiply(product, addresses) },
+            Runner::Gpu(gpu) => unsafe { gpu.multiply(product, addresses) },
             #[cfg(any(test, feature = "testing"))]
             // SAFETY: the caller's promise, word for word.
-            Self::Simt(emulator) => unsafe { emulator.multiply(product, addresses) },
+            Runner::Simt(emulator) => unsafe { emulator.multiply(product, addresses) },
         };
         done.map_err(|problem| Error::driver("multiplying matrices", problem))
     }
 
     pub(super) fn allocate(&self, bytes: usize, dims: Dims) -> Result<u64> {
-        let room = match self {
-            Self::Gpu(gpu) => gpu.allocate(bytes),
+        let room = match &self.shared.runner {
+            Runner::Gpu(gpu) => gpu.allocate(bytes),
             #[cfg(any(test, feature = "testing"))]
-            Self::Simt(emulator) => emulator.allocate(bytes),
+            Runner::Simt(emulator) => emulator.allocate(bytes),
         };
-        room.ok_or(Error::Memory { device: "cuda", dims, want_bytes: bytes })
+        let mut account = self.account();
+        let address = room.ok_or_else(|| Error::Memory {
+            device: "cuda",
+            dims,
+            want_bytes: bytes,
+            held: Some(Box::new(*account)),
+        })?;
+        account.take(self.arena, bytes);
+        Ok(address)
     }
 
+    /// Frees what a handle for the same arena allocated.
     pub(super) fn free(&self, address: u64, bytes: usize) {
-        match self {
-            Self::Gpu(gpu) => gpu.free(address, bytes),
+        match &self.shared.runner {
+            Runner::Gpu(gpu) => gpu.free(address, bytes),
             #[cfg(any(test, feature = "testing"))]
-            Self::Simt(emulator) => emulator.free(address, bytes),
+            Runner::Simt(emulator) => emulator.free(address, bytes),
         }
+        self.account().give_back(self.arena, bytes);
     }
 
     pub(super) fn copy_in(&self, address: u64, from: &[u8]) -> Result<()> {
-        match self {
-            Self::Gpu(gpu) => gpu.copy_in(address, from),
+        match &self.shared.runner {
+            Runner::Gpu(gpu) => gpu.copy_in(address, from),
             #[cfg(any(test, feature = "testing"))]
-            Self::Simt(emulator) => {
+            Runner::Simt(emulator) => {
                 emulator.copy_in(address, from);
                 Ok(())
             }
@@ -196,10 +257,10 @@ impl Driver {
     }
 
     pub(super) fn copy_out(&self, address: u64, to: &mut [u8]) -> Result<()> {
-        match self {
-            Self::Gpu(gpu) => gpu.copy_out(address, to),
+        match &self.shared.runner {
+            Runner::Gpu(gpu) => gpu.copy_out(address, to),
             #[cfg(any(test, feature = "testing"))]
-            Self::Simt(emulator) => {
+            Runner::Simt(emulator) => {
                 emulator.copy_out(address, to);
                 Ok(())
             }
@@ -208,10 +269,10 @@ impl Driver {
 
     /// Copies between two ranges of this driver's memory that do not overlap.
     pub(super) fn copy_within(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
-        match self {
-            Self::Gpu(gpu) => gpu.copy_within(from, to, bytes),
+        match &self.shared.runner {
+            Runner::Gpu(gpu) => gpu.copy_within(from, to, bytes),
             #[cfg(any(test, feature = "testing"))]
-            Self::Simt(emulator) => {
+            Runner::Simt(emulator) => {
                 emulator.copy_within(from, to, bytes);
                 Ok(())
             }
@@ -220,10 +281,10 @@ impl Driver {
 
     /// Overwrites with zero bytes.
     pub(super) fn zero(&self, address: u64, bytes: usize) -> Result<()> {
-        match self {
-            Self::Gpu(gpu) => gpu.zero(address, bytes),
+        match &self.shared.runner {
+            Runner::Gpu(gpu) => gpu.zero(address, bytes),
             #[cfg(any(test, feature = "testing"))]
-            Self::Simt(emulator) => {
+            Runner::Simt(emulator) => {
                 emulator.zero(address, bytes);
                 Ok(())
             }

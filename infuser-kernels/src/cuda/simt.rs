@@ -64,7 +64,7 @@ pub struct Build {
 }
 
 /// Compiled kernels, in memory.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Emulator {
     launch: LaunchFn,
     kernel: KernelFn,

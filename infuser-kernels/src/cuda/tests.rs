@@ -72,7 +72,7 @@ fn emulator() -> &'static Emulator {
 }
 
 fn driver(order: Order) -> Driver {
-    Driver::Simt(Arc::new(emulator().in_order(order)))
+    Driver::simt(emulator().in_order(order))
 }
 
 /// Hard values as bf16, and what they are in f32.

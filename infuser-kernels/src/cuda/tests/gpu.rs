@@ -11,7 +11,7 @@ use crate::{
 fn gpu() -> Option<Driver> {
     let nvrtc = env::var_os("INFUSER_NVRTC").map(PathBuf::from);
     match Gpu::open(0, Folders { libraries: nvrtc.as_deref(), cubins: None }) {
-        Ok(gpu) => Some(Driver::Gpu(Arc::new(gpu))),
+        Ok(gpu) => Some(Driver::gpu(Arc::new(gpu))),
         // What is not a plain refusal is a fault of this crate.
         Err(Error::Driver { action, problem }) => {
             let required = env::var("INFUSER_REQUIRE_GPU").is_ok_and(|value| value == "1");

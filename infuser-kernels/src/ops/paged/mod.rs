@@ -20,7 +20,7 @@ use super::attention::check_window;
 use crate::{
     Buffer, Device, View, ViewMut, check,
     cuda::{
-        kept,
+        Arena, kept,
         paged::{Cache, Plan},
     },
     error::{Error, Result},
@@ -90,7 +90,8 @@ impl Deref for Segments {
 impl Segments {
     /// Uploaded for so many rows and a cache of this shape.
     fn plan(&self, rows: usize, cache: &Cache) -> Result<Arc<Plan>> {
-        let upload = || Plan::upload(cache.driver(), &self.list, rows, cache);
+        let driver = cache.driver().in_arena(Arena::Activations);
+        let upload = || Plan::upload(&driver, &self.list, rows, cache);
         kept(&self.plan, |plan| plan.is_for(rows, cache), upload)
     }
 }
