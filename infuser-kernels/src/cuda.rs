@@ -38,6 +38,7 @@ pub mod rope;
 pub mod sample;
 #[cfg(any(test, feature = "testing"))]
 pub mod simt;
+mod staging;
 pub mod swiglu;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use super::{
     blas::{self, Blas, WORKSPACE_BYTES},
     matmul::Product,
     nvrtc,
+    staging::{Pinned, Ring},
 };
 use crate::error::{Error, Result};
 
@@ -36,6 +37,8 @@ pub struct Gpu {
     functions: HashMap<Kernel, Function>,
     /// Opened by the first product.
     blas: Mutex<Option<Blas>>,
+    /// Made by the first upload.
+    staging: Mutex<Option<Ring<Pinned>>>,
 }
 
 /// A loaded entry. Modules are never unloaded: they live as long as the context.
@@ -96,7 +99,13 @@ impl Gpu {
         }
         let context = CudaContext::new(ordinal).map_err(failed)?;
         let stream = context.new_stream().map_err(failed)?;
-        let mut gpu = Self { context, stream, functions: HashMap::new(), blas: Mutex::new(None) };
+        let mut gpu = Self {
+            context,
+            stream,
+            functions: HashMap::new(),
+            blas: Mutex::new(None),
+            staging: Mutex::new(None),
+        };
         let architecture = gpu.architecture()?;
         let cache = cubins.map(CubinCache::new);
         for source in Source::ALL {
@@ -217,15 +226,19 @@ impl Gpu {
         }
     }
 
+    /// Queues the copy; what comes after it in the stream finds the values.
     pub(super) fn copy_in(&self, address: u64, from: &[u8]) -> Result<()> {
-        self.context.bind_to_thread().map_err(failed)?;
-        let stream = self.stream.cu_stream();
-        // SAFETY: the owner of the address allocated as many bytes as it passes here; the stream is
-        // waited for, so `from` outlives the copy.
-        unsafe {
-            result::memcpy_htod_async(address, from, stream).map_err(failed)?;
-            result::stream::synchronize(stream).map_err(failed)
-        }
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = match &mut *staging {
+            Some(ring) => ring,
+            none => {
+                let slots = Pinned::new(&self.context, &self.stream).map_err(failed)?;
+                none.insert(Ring::new(slots))
+            }
+        };
+        // SAFETY: the owner of the address allocated as many bytes as it passes here, and frees them in
+        // the order of the stream, after this copy.
+        unsafe { ring.upload(address, from) }.map_err(failed)
     }
 
     pub(super) fn copy_out(&self, address: u64, to: &mut [u8]) -> Result<()> {
