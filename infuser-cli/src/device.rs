@@ -70,6 +70,12 @@ pub(crate) fn kernel_cache() -> Option<PathBuf> {
     Some(caches.join("infuser/kernels"))
 }
 
+/// What is said of a GPU, once and when the work is done, that could not record decode steps.
+pub(crate) fn graph_note(device: &Device) -> Option<String> {
+    let fault = device.graph_fault()?;
+    Some(format!("decode steps ran without CUDA graphs, a launch a kernel: {fault}"))
+}
+
 /// The most that each arena of a GPU's memory held, and all together.
 pub(crate) fn peaks(memory: &MemoryUse) -> Value {
     let arenas = Arena::ALL.map(|arena| (arena.name(), memory.of(arena)));

@@ -303,6 +303,26 @@ impl Buffer {
         }
     }
 
+    /// Overwrites all indices, in place: what was recorded with the old ones ([`crate::cuda::Graph`]) reads
+    /// the new ones.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] on another length, [`Error::Dtype`] if the buffer holds no indices,
+    /// [`Error::Argument`] for one outside what ops took the old ones for.
+    pub fn set_u32(&mut self, values: &[u32]) -> Result<()> {
+        const OP: &str = "buffer::set_u32";
+        if let Storage::CudaU32(indices) = &mut self.storage {
+            return indices.set(values);
+        }
+        let (expected, got) = (self.dims, Dims::new(&[values.len()])?);
+        let own = self.view_mut().into_u32(OP, "self")?;
+        if own.len() != values.len() {
+            return Err(Error::Shape { op: OP, tensor: "values", expected, got });
+        }
+        own.copy_from_slice(values);
+        Ok(())
+    }
+
     /// Changes the length of the first axis, keeping the memory if it is large enough. What the
     /// tensor holds afterwards is unspecified: this is for scratch that follows the batch size.
     ///

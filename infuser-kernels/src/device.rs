@@ -59,6 +59,14 @@ impl Device {
         }
     }
 
+    /// Why nothing is recorded in graphs on this device, if it was tried and failed.
+    pub fn graph_fault(&self) -> Option<crate::Error> {
+        match self {
+            Self::Cpu => None,
+            Self::Cuda(driver) => driver.graph_fault(),
+        }
+    }
+
     /// The element type of weights and activations here.
     pub fn float(&self) -> Dtype {
         match self {

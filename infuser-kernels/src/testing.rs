@@ -168,9 +168,7 @@ pub fn emulated() -> Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     let build = || {
         if on_gpu() {
-            let libraries = env::var_os("INFUSER_NVRTC").map(std::path::PathBuf::from);
-            let folders = Folders { libraries: libraries.as_deref(), cubins: None };
-            return Device::cuda(0, folders).expect("the GPU");
+            return first_gpu();
         }
         let binary = env::current_exe().expect("the path of the test binary");
         let folder = binary.with_file_name(format!("simt-device-{}", std::process::id()));
@@ -185,13 +183,22 @@ pub fn emulated() -> Device {
     DEVICE.get_or_init(build).clone()
 }
 
+fn first_gpu() -> Device {
+    let libraries = env::var_os("INFUSER_NVRTC").map(std::path::PathBuf::from);
+    let folders = Folders { libraries: libraries.as_deref(), cubins: None };
+    Device::cuda(0, folders).expect("the GPU")
+}
+
 /// As [`emulated`], but no other test uses this device: its account of memory is the caller's own.
 ///
 /// # Panics
 /// As [`emulated`].
 pub fn emulated_alone() -> Device {
+    if on_gpu() {
+        return first_gpu();
+    }
     match emulated() {
-        Device::Cuda(driver) => Device::Cuda(driver.apart()),
+        Device::Cuda(driver) => Device::Cuda(driver.apart().expect("the emulator")),
         Device::Cpu => unreachable!("the emulator is no CPU device"),
     }
 }

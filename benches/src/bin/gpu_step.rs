@@ -181,8 +181,9 @@ fn train(card: &Card, config: &ModelConfig, with_optimizer: bool) -> Outcome<Val
     }))
 }
 
-/// Seconds that a fresh engine takes for `new` tokens of each of `batch` prompts.
-fn generate(model: &Model, batch: usize, new: usize) -> Outcome<f64> {
+/// Seconds that a fresh engine takes for `new` tokens of each of `batch` prompts, and how many of its steps
+/// were replayed from a graph.
+fn generate(model: &Model, batch: usize, new: usize) -> Outcome<(f64, u64)> {
     let config = model.config();
     let request = |id: u64| Request {
         stop_tokens: Vec::new(),
@@ -193,7 +194,7 @@ fn generate(model: &Model, batch: usize, new: usize) -> Outcome<f64> {
     let mut engine = Engine::new(model, options.with_cache_for(&requests, model, 24 << 30))?;
     let start = Instant::now();
     engine.run(requests)?;
-    Ok(start.elapsed().as_secs_f64())
+    Ok((start.elapsed().as_secs_f64(), engine.counters().replayed_steps))
 }
 
 /// Steps after the first token, host and all: what a long run has less what a short one has.
@@ -201,10 +202,12 @@ fn decode(card: &Card, model: &Model, batch: usize) -> Outcome<Value> {
     let new = option("--new", 64)?.max(1);
     card.reset_memory_peaks();
     generate(model, batch, 2)?;
-    let mut times = Vec::new();
+    let (mut times, mut replayed) = (Vec::new(), 0);
     for _ in 0..3 {
-        let (long, short) = (generate(model, batch, 1 + new)?, generate(model, batch, 1)?);
+        let ((long, steps), (short, _)) =
+            (generate(model, batch, 1 + new)?, generate(model, batch, 1)?);
         times.push((long - short) / new as f64);
+        replayed = steps;
     }
     let seconds = median(&times);
     let config = model.config();
@@ -214,7 +217,7 @@ fn decode(card: &Card, model: &Model, batch: usize) -> Outcome<Value> {
     let bytes = 2.0 * multiplied(model) + batch as f64 * seen * per_token;
     let rate = bytes / seconds / 1e9;
     Ok(json!({
-        "batch": batch, "prompt": PROMPT, "new": new, "step_s": seconds,
+        "batch": batch, "prompt": PROMPT, "new": new, "step_s": seconds, "replayed_steps": replayed,
         "tokens_per_s": batch as f64 / seconds, "bytes_per_step": bytes, "gbytes_per_s": rate,
         "copy_gbytes_per_s": card.copy_gbytes, "share_of_copy": rate / card.copy_gbytes,
         "peak_bytes": peaks(card),

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
+use cudarc::driver::{CudaContext, CudaGraph, CudaStream, DriverError, result, sys};
 
 use super::{
     CubinCache, Kernel, Source,
@@ -63,6 +63,29 @@ pub fn gpus() -> usize {
         return 0;
     }
     CudaContext::device_count().ok().and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
+}
+
+/// What a stream recorded. It may run only on the stream that it was recorded from.
+pub(super) struct StreamGraph {
+    graph: CudaGraph,
+    stream: Arc<CudaStream>,
+}
+
+// SAFETY: a graph is tied to no thread, only its calls must not overlap; each is within a borrow of the
+// one owner, which is never shared between threads.
+unsafe impl Send for StreamGraph {}
+
+impl StreamGraph {
+    pub(super) fn launch(&self) -> Result<()> {
+        self.graph.launch().map_err(failed)
+    }
+}
+
+impl Drop for StreamGraph {
+    fn drop(&mut self) {
+        // A failure here is that of a launch before it, which the next copy reports.
+        let _ = self.stream.synchronize();
+    }
 }
 
 fn failed(error: DriverError) -> Error {
@@ -141,6 +164,20 @@ impl Gpu {
         work()?;
         let end = record()?;
         Ok(f64::from(start.elapsed_ms(&end).map_err(failed)?) / 1e3)
+    }
+
+    /// From now on the stream records what this thread puts into it, and does nothing.
+    pub(super) fn begin_capture(&self) -> Result<()> {
+        // What this thread must not do meanwhile, such as waiting for the stream, is then an error.
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        self.stream.begin_capture(mode).map_err(failed)
+    }
+
+    /// What was recorded since.
+    pub(super) fn end_capture(&self) -> Result<StreamGraph> {
+        let graph = self.stream.end_capture(sys::CUgraphInstantiate_flags(0)).map_err(failed)?;
+        let graph = graph.ok_or_else(|| Error::driver(ACTION, "the stream recorded nothing"))?;
+        Ok(StreamGraph { graph, stream: self.stream.clone() })
     }
 
     fn architecture(&self) -> Result<String> {

@@ -1,10 +1,14 @@
 //! The one way a kernel is launched, and the drivers that do it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 #[cfg(any(test, feature = "testing"))]
 use super::simt::Emulator;
-use super::{Arena, Element, Gpu, Kernel, MemoryUse, Slice, SliceMut, matmul::Product};
+use super::{
+    Arena, Element, Gpu, Kernel, MemoryUse, Slice, SliceMut,
+    graph::{Pooled, Records},
+    matmul::Product,
+};
 use crate::{
     Dims,
     error::{Error, Result},
@@ -13,18 +17,21 @@ use crate::{
 /// What runs kernels and holds memory. Cloning shares it; each handle allocates for one [`Arena`].
 #[derive(Debug, Clone)]
 pub struct Driver {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     arena: Arena,
 }
 
 #[derive(Debug)]
-struct Shared {
-    runner: Runner,
+pub(super) struct Shared {
+    pub(super) runner: Runner,
     memory: Mutex<MemoryUse>,
+    pub(super) records: Mutex<Records>,
+    /// Told when a recording ends.
+    pub(super) recorded: Condvar,
 }
 
 #[derive(Debug)]
-enum Runner {
+pub(super) enum Runner {
     Gpu(Arc<Gpu>),
     /// The host, one thread of a block after the other.
     #[cfg(any(test, feature = "testing"))]
@@ -111,7 +118,7 @@ impl PartialEq for Driver {
 impl Eq for Driver {}
 
 impl Driver {
-    /// A GPU.
+    /// A GPU. It has one driver: two would not know what the other records of their stream.
     pub fn gpu(gpu: Arc<Gpu>) -> Self {
         Self::new(Runner::Gpu(gpu))
     }
@@ -122,18 +129,23 @@ impl Driver {
         Self::new(Runner::Simt(emulator))
     }
 
-    /// A driver of its own for the same GPU or emulator, for tests of what it holds.
+    /// A driver of its own for the same emulator, for tests of what it holds.
     #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn apart(&self) -> Self {
-        Self::new(match &self.shared.runner {
-            Runner::Gpu(gpu) => Runner::Gpu(gpu.clone()),
-            Runner::Simt(emulator) => Runner::Simt(emulator.clone()),
-        })
+    pub(crate) fn apart(&self) -> Option<Self> {
+        match &self.shared.runner {
+            Runner::Gpu(_) => None,
+            Runner::Simt(emulator) => Some(Self::simt(emulator.again())),
+        }
     }
 
     fn new(runner: Runner) -> Self {
-        let shared = Arc::new(Shared { runner, memory: Mutex::default() });
-        Self { shared, arena: Arena::default() }
+        let shared = Shared {
+            runner,
+            memory: Mutex::default(),
+            records: Mutex::default(),
+            recorded: Condvar::new(),
+        };
+        Self { shared: Arc::new(shared), arena: Arena::default() }
     }
 
     /// The same driver; what this handle allocates is for `arena`.
@@ -189,6 +201,8 @@ impl Driver {
             return Ok(());
         }
         let mut bits: Vec<u64> = launch.arguments.iter().map(|argument| argument.bits).collect();
+        let memory = launch.arguments.iter().filter(|argument| argument.owner.is_some());
+        let _entered = self.enter(memory.map(|argument| argument.bits));
         let done = match &self.shared.runner {
             // SAFETY: the caller vouches for the memory; the letters above match the parameters, so
             // each value has at least the bytes that its parameter reads.
@@ -208,6 +222,7 @@ impl Driver {
     /// The addresses of A, B and C hold matrices of the product's sizes in this driver's memory, A and
     /// B of bf16 and C of what it says, and C overlaps neither other one.
     pub(super) unsafe fn multiply(&self, product: Product, addresses: [u64; 3]) -> Result<()> {
+        let _entered = self.enter(addresses);
         let done = match &self.shared.runner {
             // SAFETY: the caller's promise, word for word.
             Runner::Gpu(gpu) => unsafe { gpu.multiply(product, addresses) },
@@ -219,6 +234,15 @@ impl Driver {
     }
 
     pub(super) fn allocate(&self, bytes: usize, dims: Dims) -> Result<u64> {
+        let mut records = self.records();
+        match records.allocate(bytes, self.arena) {
+            Pooled::Done(address) => return Ok(address),
+            Pooled::Refused => {
+                let problem = "the second run takes memory that the first did not";
+                return Err(Error::driver("recording a graph", problem));
+            }
+            Pooled::Open => {}
+        }
         let room = match &self.shared.runner {
             Runner::Gpu(gpu) => gpu.allocate(bytes),
             #[cfg(any(test, feature = "testing"))]
@@ -232,11 +256,16 @@ impl Driver {
             held: Some(Box::new(*account)),
         })?;
         account.take(self.arena, bytes);
+        records.allocated(address, bytes, self.arena);
         Ok(address)
     }
 
     /// Frees what a handle for the same arena allocated.
     pub(super) fn free(&self, address: u64, bytes: usize) {
+        let mut records = self.records();
+        if let Pooled::Done(()) = records.free(address, bytes, self.arena) {
+            return;
+        }
         match &self.shared.runner {
             Runner::Gpu(gpu) => gpu.free(address, bytes),
             #[cfg(any(test, feature = "testing"))]
@@ -246,6 +275,7 @@ impl Driver {
     }
 
     pub(super) fn copy_in(&self, address: u64, from: &[u8]) -> Result<()> {
+        let _entered = self.enter_unrecorded("an upload")?;
         match &self.shared.runner {
             Runner::Gpu(gpu) => gpu.copy_in(address, from),
             #[cfg(any(test, feature = "testing"))]
@@ -257,6 +287,7 @@ impl Driver {
     }
 
     pub(super) fn copy_out(&self, address: u64, to: &mut [u8]) -> Result<()> {
+        let _entered = self.enter_unrecorded("a download")?;
         match &self.shared.runner {
             Runner::Gpu(gpu) => gpu.copy_out(address, to),
             #[cfg(any(test, feature = "testing"))]
@@ -269,6 +300,7 @@ impl Driver {
 
     /// Copies between two ranges of this driver's memory that do not overlap.
     pub(super) fn copy_within(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
+        let _entered = self.enter([from, to]);
         match &self.shared.runner {
             Runner::Gpu(gpu) => gpu.copy_within(from, to, bytes),
             #[cfg(any(test, feature = "testing"))]
@@ -281,6 +313,7 @@ impl Driver {
 
     /// Overwrites with zero bytes.
     pub(super) fn zero(&self, address: u64, bytes: usize) -> Result<()> {
+        let _entered = self.enter([address]);
         match &self.shared.runner {
             Runner::Gpu(gpu) => gpu.zero(address, bytes),
             #[cfg(any(test, feature = "testing"))]

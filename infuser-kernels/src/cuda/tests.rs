@@ -6,6 +6,7 @@ mod bias;
 mod elementwise;
 mod embedding;
 mod gpu;
+mod graph;
 mod head;
 mod influence;
 mod list;

@@ -161,6 +161,9 @@ impl Session {
             "tokens_drawn": tokens,
             "tokens_per_second": rate,
         });
+        if let Some(note) = device::graph_note(&self.trainer.solver().model.device()) {
+            self.display.line(&note);
+        }
         if let Some(memory) = memory {
             summary["device_peak_bytes"] = device::peaks(&memory);
         }

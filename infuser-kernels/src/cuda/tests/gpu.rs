@@ -33,6 +33,7 @@ fn kernels_on_a_gpu_equal_the_cpu_ops() {
     elementwise::check_cast(&driver);
     elementwise::check_fill(&driver);
     embedding::check(&driver);
+    graph::check(&driver);
     influence::check(&driver);
     influence::check_scales(&driver);
     optimizer::check_norm(&driver);
