@@ -186,7 +186,7 @@ fn influence(bench: &mut Bench<'_, '_>) -> Result<()> {
         let mut sums = QuestionSums::zeros(driver, questions)?;
         let name = format!("influence sums, questions: {questions}");
         bench.time(&name, Work::Bytes(4 * (questions + 2) * n), || {
-            sums.add(driver, gradients.slice(), &against)
+            sums.add(driver, 0..questions, gradients.slice(), &against)
         });
     }
     Ok(())

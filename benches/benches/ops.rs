@@ -291,7 +291,7 @@ fn optimizers(group: &mut Group<'_>) {
         };
         adamw::step(&hyper, 10, 1.0, gradient.view(), state)
     });
-    time(group, "grad_norm", moved(N), || grad_norm::sum_of_squares(gradient.view()).map(drop));
+    time(group, "grad_norm", moved(N), || grad_norm::sum_of_squares(&[gradient.view()]).map(drop));
     let preconditioner = influence::Preconditioner { beta2: 0.999, epsilon: 1e-8, step: 10 };
     time(group, "influence sums", moved(3 * N), || {
         let (v, target) = (Some(exp_avg_sq.view()), weight.view());

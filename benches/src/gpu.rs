@@ -4,7 +4,7 @@ use std::{env, path::PathBuf, sync::Arc};
 
 use infuser_kernels::{
     Buffer, Device, Error, Result, Write,
-    cuda::{Driver, Gpu},
+    cuda::{Driver, Folders, Gpu},
     ops::matmul,
     testing::normal_values,
 };
@@ -39,7 +39,8 @@ impl Card {
     /// What the driver says while it is measured; with `INFUSER_REQUIRE_GPU=1`, that there is no GPU.
     pub fn open() -> Result<Option<Self>> {
         let libraries = env::var_os("INFUSER_CUDA_LIBRARIES").map(PathBuf::from);
-        match Gpu::open(0, libraries.as_deref()) {
+        let folders = Folders { libraries: libraries.as_deref(), cubins: None };
+        match Gpu::open(0, folders) {
             Ok(gpu) => Self::measure(Arc::new(gpu)).map(Some),
             Err(Error::Driver { action, problem }) if !required() => {
                 println!("CUDA benches are skipped: {action}: {problem}");
@@ -49,8 +50,15 @@ impl Card {
         }
     }
 
+    /// Peaks of its memory begin anew.
+    pub fn reset_memory_peaks(&self) {
+        if let Device::Cuda(driver) = &self.device {
+            driver.reset_memory_peaks();
+        }
+    }
+
     fn measure(gpu: Arc<Gpu>) -> Result<Self> {
-        let device = Device::Cuda(Driver::Gpu(gpu.clone()));
+        let device = Device::Cuda(Driver::gpu(gpu.clone()));
         let from = tensor(&device, 1, &[COPIED / 2])?;
         let mut to = device.zeros_float(&[COPIED / 2])?;
         let copy = median_secs(&gpu, || to.view_mut().copy_from(from.view()))?;

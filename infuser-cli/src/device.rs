@@ -2,20 +2,30 @@
 
 use std::{env, fs, path::PathBuf};
 
-use infuser_kernels::{Device, cuda};
+use infuser_kernels::{
+    Arena, Device, Held, MemoryUse,
+    cuda::{self, Folders},
+};
+use serde_json::Value;
 
 use crate::{
     args::{Choice, OnDevice},
     failure::Failure,
+    report::bytes,
 };
 
 /// A folder with NVIDIA's compiler and cuBLASLt, where the system's loader does not find them.
 const LIBRARIES: &str = "INFUSER_CUDA_LIBRARIES";
+/// A folder for compiled kernels instead of the usual one; empty or `off` to keep none.
+const KERNEL_CACHE: &str = "INFUSER_KERNEL_CACHE";
 
 /// Opens the device that was asked for; of what `auto` finds on a machine with a GPU, it says so on
 /// standard error.
 pub(crate) fn open(choice: OnDevice) -> Result<Device, Failure> {
-    let gpu = || Device::cuda(0, libraries().as_deref());
+    let gpu = || {
+        let (libraries, cubins) = (libraries(), kernel_cache());
+        Device::cuda(0, Folders { libraries: libraries.as_deref(), cubins: cubins.as_deref() })
+    };
     match choice.device {
         Choice::Cpu => Ok(Device::Cpu),
         Choice::Cuda => {
@@ -46,6 +56,38 @@ pub(crate) fn libraries() -> Option<PathBuf> {
     let mut folders: Vec<PathBuf> = wheels.filter(|folder| folder.is_dir()).collect();
     folders.sort();
     folders.pop()
+}
+
+/// The folder where kernels compiled for the GPU are kept, if they are.
+pub(crate) fn kernel_cache() -> Option<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(named) = env::var_os(KERNEL_CACHE) {
+        return if named.is_empty() || named == "off" { None } else { Some(named.into()) };
+    }
+    // The specification of XDG folders has a relative one ignored.
+    let caches = set("XDG_CACHE_HOME").filter(|folder| folder.is_absolute());
+    let caches = caches.or_else(|| Some(set("HOME")?.join(".cache")))?;
+    Some(caches.join("infuser/kernels"))
+}
+
+/// What is said of a GPU, once and when the work is done, that could not record decode steps.
+pub(crate) fn graph_note(device: &Device) -> Option<String> {
+    let fault = device.graph_fault()?;
+    Some(format!("decode steps ran without CUDA graphs, a launch a kernel: {fault}"))
+}
+
+/// The most that each arena of a GPU's memory held, and all together.
+pub(crate) fn peaks(memory: &MemoryUse) -> Value {
+    let arenas = Arena::ALL.map(|arena| (arena.name(), memory.of(arena)));
+    let all = arenas.into_iter().chain([("total", memory.total())]);
+    all.map(|(name, held)| (name.to_string(), Value::from(held.peak_bytes))).collect()
+}
+
+/// The same for people.
+pub(crate) fn peaks_text(memory: &MemoryUse) -> String {
+    let shown = |held: Held| bytes(held.peak_bytes as u128);
+    let parts = Arena::ALL.map(|arena| format!("{} {}", arena.name(), shown(memory.of(arena))));
+    format!("{} ({})", shown(memory.total()), parts.join(", "))
 }
 
 /// The device, as a run's first lines name it.

@@ -1,3 +1,5 @@
+use std::process::Command;
+
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
@@ -161,6 +163,30 @@ fn inspect_and_doctor_report() {
     assert!(report["threads"].as_u64().unwrap() >= 1);
     assert_eq!(report["gpu"].as_array().unwrap().len(), 3);
     assert_eq!(infuser(&["doctor"]).status.code(), Some(0));
+}
+
+#[test]
+fn doctor_says_where_compiled_kernels_are_kept() {
+    let all = ["INFUSER_KERNEL_CACHE", "XDG_CACHE_HOME", "HOME"];
+    let kept = |values: [Option<&str>; 3]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_infuser"));
+        command.args(["doctor", "--json"]);
+        for (name, value) in all.into_iter().zip(values) {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let report: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+        report["kernel_cache"].clone()
+    };
+    assert_eq!(kept([Some("/k"), Some("/x"), Some("/h")]), "/k");
+    assert_eq!(kept([None, Some("/x"), Some("/h")]), "/x/infuser/kernels");
+    assert_eq!(kept([None, Some("not/absolute"), Some("/h")]), "/h/.cache/infuser/kernels");
+    assert_eq!(kept([None, None, Some("/h")]), "/h/.cache/infuser/kernels");
+    for off in [[Some("off"), None, Some("/h")], [Some(""), None, Some("/h")], [None; 3]] {
+        assert_eq!(kept(off), Value::Null);
+    }
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use infuser_kernels::ops::{
     add,
     influence::{Preconditioner, Sums},
+    question_sums::Tally,
 };
 use infuser_model::{
-    Model, Monitor, OutputGradient, ParamId, Tensors, Workspace,
+    Model, Monitor, OutputGradient, Tensors, Workspace,
     optim::{AdamW, Optimizer},
 };
 
@@ -299,7 +300,7 @@ impl<'a> Scorer<'a> {
         let mut sink = Influence::new(self.comparison(), &packed, tied, total);
         let gradient = OutputGradient { logp: &dlogp, entropy: None };
         self.model.backward(&packed.batch, gradient, &mut self.workspace, &mut sink)?;
-        Ok(sink.into_sums())
+        Ok(sink.into_sums()?)
     }
 
     /// One question through the buffer.
@@ -330,11 +331,11 @@ impl<'a> Scorer<'a> {
                 add::add(own.view(), total.view_mut())?;
             }
         }
-        let (mut sums, comparison) = (Sums::default(), self.comparison());
+        let (mut tally, comparison) = (Tally::new(1), self.comparison());
         for (id, _) in self.model.layout().iter() {
-            let id: ParamId = id;
-            sums += comparison.sums(id, gradients[id].view())?;
+            tally.add(0, gradients[id].view(), &comparison.at(id))?;
         }
+        let sums = tally.finish()?[0];
         self.stored = Some(gradients);
         Ok(Score { sums, path: Path::Stored { batches: parts.len() } })
     }

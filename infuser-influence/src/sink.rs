@@ -4,9 +4,9 @@ use infuser_kernels::{
     Buffer, Device, Dtype, View, ViewMut, Write,
     ops::{
         bias, embedding, head,
-        influence::{self, Preconditioner, Sums},
+        influence::{Preconditioner, Sums},
         matmul,
-        question_sums::{self, Against, Questions, Touched},
+        question_sums::{self, Against, Questions, Tally, Touched},
         rmsnorm,
     },
 };
@@ -23,18 +23,12 @@ pub(crate) struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    fn at(&self, id: ParamId) -> Against<'a> {
+    pub(crate) fn at(&self, id: ParamId) -> Against<'a> {
         Against {
             target: self.target[id].view(),
             exp_avg_sq: self.exp_avg_sq.map(|v| v[id].view()),
             preconditioner: self.preconditioner,
         }
-    }
-
-    /// The sums of a stored gradient.
-    pub(crate) fn sums(&self, id: ParamId, gradient: View<'_>) -> Result<Sums> {
-        let Against { target, exp_avg_sq, preconditioner } = self.at(id);
-        Ok(influence::sums(gradient, exp_avg_sq, target, &preconditioner)?)
     }
 }
 
@@ -48,7 +42,7 @@ pub(crate) struct Influence<'a> {
     packed: &'a Packed<'a>,
     /// The embedding, if it is the head's weight too.
     tied: Option<ParamId>,
-    sums: Vec<Sums>,
+    sums: Tally,
     /// Sorted by row of the table.
     touched: Vec<Touched>,
     /// Gradients of the touched rows, once the head has been there.
@@ -74,12 +68,12 @@ impl<'a> Influence<'a> {
         }
         touched.sort_unstable();
         touched.dedup();
-        let sums = vec![Sums::default(); packed.rows.len()];
+        let sums = Tally::new(packed.rows.len());
         Self { comparison, packed, tied, sums, touched, held: None, total, room: None }
     }
 
-    pub(crate) fn into_sums(self) -> Vec<Sums> {
-        self.sums
+    pub(crate) fn into_sums(self) -> Result<Vec<Sums>> {
+        Ok(self.sums.finish()?)
     }
 
     /// Adds the sums of a parameter that is small enough to form question by question.
@@ -91,12 +85,13 @@ impl<'a> Influence<'a> {
     ) -> Result<()> {
         let shape = self.comparison.target[id].dims();
         let mut gradient = self.comparison.target[id].device().zeros_f32(shape.axes())?;
-        for (question, sums) in self.sums.iter_mut().enumerate() {
+        let against = self.comparison.at(id);
+        for question in 0..self.sums.questions() {
             gradient.clear()?;
             for range in questions.ranges(question) {
                 form(range.clone(), gradient.view_mut())?;
             }
-            *sums += self.comparison.sums(id, gradient.view())?;
+            self.sums.add(question, gradient.view(), &against)?;
         }
         Ok(())
     }
@@ -120,9 +115,8 @@ impl<'a> Influence<'a> {
 
     /// Adds the sums of the only question's gradient.
     fn add(&mut self, gradient: Buffer, against: &Against<'_>) -> Result<()> {
-        let Against { target, exp_avg_sq, preconditioner } = *against;
-        let view = gradient.view().reshape(target.dims().axes())?;
-        self.sums[0] += influence::sums(view, exp_avg_sq, target, &preconditioner)?;
+        let view = gradient.view().reshape(against.target.dims().axes())?;
+        self.sums.add(0, view, against)?;
         self.room = Some(gradient);
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! The direction that is wanted: the gradient of the loss on the target questions.
 
-use infuser_kernels::ops::{add, grad_norm};
+use infuser_kernels::{
+    Buffer, View,
+    ops::{add, grad_norm},
+};
 use infuser_model::{Model, Monitor, Tensors};
 
 use crate::{
@@ -119,10 +122,8 @@ impl Target {
 }
 
 fn norm(gradient: &Tensors) -> Result<f64> {
-    let mut squares = 0.0;
-    for buffer in gradient.buffers() {
-        squares += grad_norm::sum_of_squares(buffer.view())?;
-    }
+    let all: Vec<View<'_>> = gradient.buffers().iter().map(Buffer::view).collect();
+    let squares = grad_norm::sum_of_squares(&all)?;
     match squares {
         0.0 => Err(Error::Target("the gradient is zero, so there is no direction".into())),
         _ if !squares.is_finite() => {

@@ -83,6 +83,7 @@ pub(crate) fn filled<T: Clone>(dims: Dims, value: T) -> Result<Vec<T>> {
         device: Device::Cpu.name(),
         dims,
         want_bytes,
+        held: None,
     })?;
     values.resize(dims.len(), value);
     Ok(values)
@@ -98,6 +99,7 @@ fn refill<T: Clone + Default>(values: &mut Vec<T>, dims: Dims) -> Result<()> {
             device: Device::Cpu.name(),
             dims,
             want_bytes,
+            held: None,
         })?;
     }
     values.resize(len, T::default());
@@ -208,14 +210,9 @@ impl Buffer {
         }
     }
 
-    /// Where the memory is.
+    /// Where the memory is; what this handle allocates is for [`Arena::Activations`](crate::Arena).
     pub fn device(&self) -> Device {
-        match &self.storage {
-            Storage::CpuF32(_) | Storage::CpuU32(_) => Device::Cpu,
-            Storage::CudaF32(memory) => Device::Cuda(memory.slice().driver().clone()),
-            Storage::CudaBf16(memory) => Device::Cuda(memory.slice().driver().clone()),
-            Storage::CudaU32(indices) => Device::Cuda(indices.driver().clone()),
-        }
+        self.view().device()
     }
 
     /// Size of the tensor.
@@ -304,6 +301,26 @@ impl Buffer {
                 Ok(())
             }
         }
+    }
+
+    /// Overwrites all indices, in place: what was recorded with the old ones ([`crate::cuda::Graph`]) reads
+    /// the new ones.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] on another length, [`Error::Dtype`] if the buffer holds no indices,
+    /// [`Error::Argument`] for one outside what ops took the old ones for.
+    pub fn set_u32(&mut self, values: &[u32]) -> Result<()> {
+        const OP: &str = "buffer::set_u32";
+        if let Storage::CudaU32(indices) = &mut self.storage {
+            return indices.set(values);
+        }
+        let (expected, got) = (self.dims, Dims::new(&[values.len()])?);
+        let own = self.view_mut().into_u32(OP, "self")?;
+        if own.len() != values.len() {
+            return Err(Error::Shape { op: OP, tensor: "values", expected, got });
+        }
+        own.copy_from_slice(values);
+        Ok(())
     }
 
     /// Changes the length of the first axis, keeping the memory if it is large enough. What the

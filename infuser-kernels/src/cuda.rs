@@ -10,16 +10,19 @@
 pub mod adamw;
 pub mod add;
 pub mod advantage;
+mod arena;
 pub mod attention;
 pub mod bias;
 mod blas;
 pub mod cast;
 mod columns;
+mod cubin_cache;
 mod elements;
 pub mod embedding;
 pub mod fill;
 mod gpu;
 pub mod grad_norm;
+mod graph;
 pub mod head;
 mod indices;
 pub mod influence;
@@ -36,12 +39,16 @@ pub mod rope;
 pub mod sample;
 #[cfg(any(test, feature = "testing"))]
 pub mod simt;
+mod staging;
 pub mod swiglu;
 #[cfg(test)]
 mod tests;
 
-pub use gpu::{Gpu, gpus};
-pub(crate) use indices::{Indices, kept};
+pub use arena::{Arena, Held, MemoryUse};
+pub use cubin_cache::{CubinCache, Key};
+pub use gpu::{Folders, Gpu, gpus};
+pub use graph::Graph;
+pub(crate) use indices::{Indices, in_place, kept};
 pub use kernel::{HEADERS, Kernel, Source};
 pub use launch::Driver;
 pub use memory::{Element, Memory, Slice, SliceMut};

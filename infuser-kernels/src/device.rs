@@ -1,10 +1,10 @@
 //! Where buffers live and ops run.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use crate::{
     Buffer, Dims, Dtype,
-    cuda::{Driver, Gpu},
+    cuda::{Arena, Driver, Folders, Gpu, MemoryUse},
     error::Result,
 };
 
@@ -25,14 +25,13 @@ pub enum Device {
 }
 
 impl Device {
-    /// GPU number `index`, with all kernels compiled for it. `libraries` is a folder that holds NVIDIA's
-    /// compiler, if the system's loader does not find it.
+    /// GPU number `index`, with all kernels compiled for it.
     ///
     /// # Errors
     /// [`crate::Error::Driver`] saying what is missing (the NVIDIA driver, NVRTC, cuBLASLt, a GPU of that
     /// number) and what installs it.
-    pub fn cuda(index: usize, libraries: Option<&Path>) -> Result<Self> {
-        Ok(Self::Cuda(Driver::Gpu(Arc::new(Gpu::open(index, libraries)?))))
+    pub fn cuda(index: usize, folders: Folders<'_>) -> Result<Self> {
+        Ok(Self::Cuda(Driver::gpu(Arc::new(Gpu::open(index, folders)?))))
     }
 
     /// The name used in messages and on the command line.
@@ -40,6 +39,31 @@ impl Device {
         match self {
             Self::Cpu => "cpu",
             Self::Cuda(_) => "cuda",
+        }
+    }
+
+    /// The same device; what this handle allocates is counted for `arena`.
+    #[must_use]
+    pub fn in_arena(&self, arena: Arena) -> Self {
+        match self {
+            Self::Cpu => Self::Cpu,
+            Self::Cuda(driver) => Self::Cuda(driver.in_arena(arena)),
+        }
+    }
+
+    /// The account of the device's memory; `None` on the CPU, whose memory is the system's to count.
+    pub fn memory_use(&self) -> Option<MemoryUse> {
+        match self {
+            Self::Cpu => None,
+            Self::Cuda(driver) => Some(driver.memory_use()),
+        }
+    }
+
+    /// Why nothing is recorded in graphs on this device, if it was tried and failed.
+    pub fn graph_fault(&self) -> Option<crate::Error> {
+        match self {
+            Self::Cpu => None,
+            Self::Cuda(driver) => driver.graph_fault(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What can go wrong in an op. Every variant names the op, so that a message from deep inside a
 //! model still says where to look.
 
-use crate::{Dims, Dtype};
+use crate::{Dims, Dtype, cuda::MemoryUse};
 
 /// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -75,7 +75,7 @@ pub enum Error {
         problem: &'static str,
     },
     /// The device has no room for a buffer.
-    #[error("out of memory: {want_bytes} bytes for a tensor of shape {dims} on {device}")]
+    #[error("out of memory: {want_bytes} bytes for a tensor of shape {dims} on {device}{}", shown(.held.as_deref()))]
     Memory {
         /// Which device was asked.
         device: &'static str,
@@ -83,6 +83,8 @@ pub enum Error {
         dims: Dims,
         /// Its size in bytes.
         want_bytes: usize,
+        /// What was allocated there, where that is counted.
+        held: Option<Box<MemoryUse>>,
     },
     /// A kernel did not start, or did not end well.
     #[error("kernel `{kernel}`, grid {grid:?} of {block} threads: {problem}")]
@@ -104,6 +106,10 @@ pub enum Error {
         /// What the driver said, and what to do.
         problem: String,
     },
+}
+
+fn shown(held: Option<&MemoryUse>) -> String {
+    held.map_or_else(String::new, |held| format!(", where there are {held}"))
 }
 
 impl Error {

@@ -20,8 +20,8 @@
 //!
 //! Conventions: gradients of parameters are added to (`+=`), gradients of activations are written
 //! as the [`Write`] argument says; reductions run in an order fixed by the shapes alone, so results
-//! do not depend on the number of threads. This crate knows no layers, no files and no
-//! configuration, prints nothing and reads no environment.
+//! do not depend on the number of threads. This crate knows no layers and no configuration, prints
+//! nothing, reads no environment, and touches no file but kernels that it compiled.
 
 mod buffer;
 mod check;
@@ -37,6 +37,7 @@ pub mod testing;
 mod view;
 
 pub use buffer::{Buffer, Dtype};
+pub use cuda::{Arena, Held, MemoryUse};
 pub use device::Device;
 pub use dims::Dims;
 pub use error::{Error, Result};

@@ -3,15 +3,12 @@
 //! Oracles work in f64. [`assert_close`] reports the first and the worst mismatch and how much of the
 //! bound is used up, so that a shrinking margin shows before it fails.
 
-use std::{
-    env,
-    sync::{Arc, OnceLock},
-};
+use std::{env, sync::OnceLock};
 
 use crate::{
     Buffer, Device,
     cuda::{
-        Driver,
+        Driver, Folders,
         simt::{Build, Emulator},
     },
     rng::Stream,
@@ -171,8 +168,7 @@ pub fn emulated() -> Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     let build = || {
         if on_gpu() {
-            let libraries = env::var_os("INFUSER_NVRTC").map(std::path::PathBuf::from);
-            return Device::cuda(0, libraries.as_deref()).expect("the GPU");
+            return first_gpu();
         }
         let binary = env::current_exe().expect("the path of the test binary");
         let folder = binary.with_file_name(format!("simt-device-{}", std::process::id()));
@@ -182,7 +178,27 @@ pub fn emulated() -> Device {
         let built = Emulator::build(&compiler, &folder, &build);
         // Loaded, or of no use: the next process makes its own.
         let _ = std::fs::remove_dir_all(&folder);
-        Device::Cuda(Driver::Simt(Arc::new(built.expect("the emulator"))))
+        Device::Cuda(Driver::simt(built.expect("the emulator")))
     };
     DEVICE.get_or_init(build).clone()
+}
+
+fn first_gpu() -> Device {
+    let libraries = env::var_os("INFUSER_NVRTC").map(std::path::PathBuf::from);
+    let folders = Folders { libraries: libraries.as_deref(), cubins: None };
+    Device::cuda(0, folders).expect("the GPU")
+}
+
+/// As [`emulated`], but no other test uses this device: its account of memory is the caller's own.
+///
+/// # Panics
+/// As [`emulated`].
+pub fn emulated_alone() -> Device {
+    if on_gpu() {
+        return first_gpu();
+    }
+    match emulated() {
+        Device::Cuda(driver) => Device::Cuda(driver.apart().expect("the emulator")),
+        Device::Cpu => unreachable!("the emulator is no CPU device"),
+    }
 }

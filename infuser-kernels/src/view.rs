@@ -6,7 +6,7 @@ use half::bf16;
 
 use crate::{
     Device, Dims, Dtype,
-    cuda::{self, Indices, Slice, SliceMut},
+    cuda::{self, Arena, Indices, Slice, SliceMut},
     error::{Error, Result},
 };
 
@@ -88,14 +88,16 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Where the memory is.
+    /// Where the memory is; what this handle allocates, such as an op's scratch, is for
+    /// [`Arena::Activations`].
     pub fn device(&self) -> Device {
-        match self.data {
-            Data::CpuF32(_) | Data::CpuU32(_) => Device::Cpu,
-            Data::CudaF32(slice) => Device::Cuda(slice.driver().clone()),
-            Data::CudaBf16(slice) => Device::Cuda(slice.driver().clone()),
-            Data::CudaU32(indices) => Device::Cuda(indices.driver().clone()),
-        }
+        let driver = match self.data {
+            Data::CpuF32(_) | Data::CpuU32(_) => return Device::Cpu,
+            Data::CudaF32(slice) => slice.driver(),
+            Data::CudaBf16(slice) => slice.driver(),
+            Data::CudaU32(indices) => indices.driver(),
+        };
+        Device::Cuda(driver.in_arena(Arena::Activations))
     }
 
     /// Consecutive rows (steps of the first axis).

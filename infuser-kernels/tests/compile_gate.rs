@@ -7,7 +7,7 @@
 use std::{env, fmt::Write as _, fs, path::PathBuf};
 
 use infuser_kernels::cuda::{
-    Kernel, Source,
+    CubinCache, Kernel, Source,
     nvrtc::{self, compile, compile_text},
 };
 
@@ -143,6 +143,22 @@ fn a_planted_local_array_a_warning_and_an_error_are_caught() {
     let broken = text.replace("out[col]", "out[column]");
     let error = compile_text(Source::Columns, &broken, "sm_80").unwrap_err().to_string();
     assert!(error.contains("columns.cu") && error.contains("column"), "{error}");
+}
+
+#[test]
+fn what_was_compiled_is_kept() {
+    if !compiler() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cache = CubinCache::new(folder.path());
+    let fresh = nvrtc::cubin(Source::Fill, "sm_80", None).unwrap();
+    for _ in 0..2 {
+        assert_eq!(nvrtc::cubin(Source::Fill, "sm_80", Some(&cache)).unwrap(), fresh);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+    assert_ne!(nvrtc::cubin(Source::Fill, "sm_90a", Some(&cache)).unwrap(), fresh);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
 
 #[test]

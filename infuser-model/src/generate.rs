@@ -10,6 +10,7 @@
 mod blocks;
 mod cache;
 mod engine;
+mod graphs;
 mod request;
 mod sequence;
 mod step;

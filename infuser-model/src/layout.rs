@@ -1,7 +1,7 @@
 //! Every parameter of a model: its name in a checkpoint, its shape, and a small id. The order here is
 //! the order everywhere: weights, gradients, optimizer moments, files, sums.
 
-use infuser_kernels::{Buffer, Device};
+use infuser_kernels::{Arena, Buffer, Device};
 
 use crate::{
     config::{ModelConfig, NormPlacement, QkNorm},
@@ -168,11 +168,18 @@ pub struct Tensors {
 }
 
 impl Tensors {
-    /// Zeros in the shapes of `layout`, in f32: gradients, moments, master weights.
+    /// Zeros in the shapes of `layout`, in f32: gradients.
     ///
     /// # Errors
     /// [`crate::Error::Kernel`] if the device has no room.
     pub fn zeros(layout: &Layout, device: Device) -> Result<Self> {
+        let device = device.in_arena(Arena::Gradients);
+        Self::filled(layout, |axes| device.zeros_f32(axes))
+    }
+
+    /// Zeros in the shapes of `layout`, in f32: moments, master weights.
+    pub(crate) fn optimizer_zeros(layout: &Layout, device: &Device) -> Result<Self> {
+        let device = device.in_arena(Arena::Optimizer);
         Self::filled(layout, |axes| device.zeros_f32(axes))
     }
 
@@ -181,6 +188,7 @@ impl Tensors {
     /// # Errors
     /// [`crate::Error::Kernel`] if the device has no room.
     pub fn zero_weights(layout: &Layout, device: Device) -> Result<Self> {
+        let device = device.in_arena(Arena::Weights);
         Self::filled(layout, |axes| device.zeros_float(axes))
     }
 
@@ -201,13 +209,14 @@ impl Tensors {
         Ok(Self { buffers: buffers.collect::<infuser_kernels::Result<_>>()? })
     }
 
-    /// The same values in f32, whatever the device's float.
+    /// The same values in f32, whatever the device's float, as an optimizer holds them.
     ///
     /// # Errors
     /// [`crate::Error::Kernel`] if the device has no room.
     pub fn widened(&self) -> Result<Self> {
         let widen = |buffer: &Buffer| {
-            let mut wide = buffer.device().zeros_f32(buffer.dims().axes())?;
+            let device = buffer.device().in_arena(Arena::Optimizer);
+            let mut wide = device.zeros_f32(buffer.dims().axes())?;
             wide.view_mut().copy_from(buffer.view())?;
             Ok(wide)
         };

@@ -6,7 +6,7 @@ pub use infuser_kernels::ops::adamw::AdamW;
 pub use schedule::Schedule;
 
 use infuser_kernels::{
-    Buffer, Device, Dtype,
+    Buffer, Device, Dtype, View,
     ops::{adamw, grad_norm},
 };
 
@@ -75,8 +75,8 @@ impl Optimizer {
     /// # Errors
     /// [`crate::Error::Kernel`] if the device has no room.
     pub fn new(layout: &Layout, device: Device, settings: OptimizerSettings) -> Result<Self> {
-        let exp_avg = Tensors::zeros(layout, device.clone())?;
-        let exp_avg_sq = Tensors::zeros(layout, device)?;
+        let exp_avg = Tensors::optimizer_zeros(layout, &device)?;
+        let exp_avg_sq = Tensors::optimizer_zeros(layout, &device)?;
         Ok(Self { settings, exp_avg, exp_avg_sq, master: None, steps: 0 })
     }
 
@@ -146,11 +146,8 @@ impl Optimizer {
     /// [`crate::Error::Kernel`] if weights or gradients have other shapes than the optimizer, or a
     /// setting is out of range.
     pub fn step(&mut self, weights: &mut Tensors, gradients: &Tensors) -> Result<StepReport> {
-        let mut squares = 0.0;
-        for gradient in gradients.buffers() {
-            squares += grad_norm::sum_of_squares(gradient.view())?;
-        }
-        let gradient_norm = squares.sqrt();
+        let all: Vec<View<'_>> = gradients.buffers().iter().map(Buffer::view).collect();
+        let gradient_norm = grad_norm::sum_of_squares(&all)?.sqrt();
         let OptimizerSettings { adamw, schedule, max_norm } = self.settings;
         let learning_rate = adamw.learning_rate * schedule.factor(self.steps);
         if !gradient_norm.is_finite() {

@@ -7,11 +7,11 @@ use infuser_kernels::{
     Device, Dtype,
     ops::sample::{self, Draw, Uniform},
     rng::Stream,
-    testing::{BF16_FORWARD, BF16_GRADIENT, emulated, on_gpu, share},
+    testing::{BF16_FORWARD, BF16_GRADIENT, emulated, emulated_alone, on_gpu, share},
 };
 use infuser_model::{
     Accumulate, Batch, BatchBuilder, Keep, Model, OutputGradient, Tensors, checkpoint,
-    generate::{Engine, Options, Request, Sample, Sampling},
+    generate::{Counters, Engine, Options, Request, Sample, Sampling},
     optim::{AdamW, Optimizer, OptimizerSettings, Schedule},
 };
 
@@ -295,6 +295,71 @@ fn an_engine_draws_with_the_log_probabilities_of_a_pass() {
         let alone = Engine::new(&model, Options::default()).unwrap();
         let alone = { alone }.run(vec![requests[2].clone()]).unwrap();
         assert_eq!(alone, samples[2..], "{name}");
+    }
+}
+
+/// Batches that grow by forking and arriving and shrink as samples end, at widths that no power of two is;
+/// prompts that need more memory than what was recorded; a cache too small for all.
+fn arrivals_and_ends(model: &Model, decode_graphs: bool) -> (Vec<Sample>, Counters) {
+    let request = |id: u64, len: usize, max_tokens, samples| Request {
+        sampling: Sampling::Random { temperature: 0.9, top_k: None, top_p: 1.0, min_p: 0.0 },
+        stop_tokens: Vec::new(),
+        seed: 3,
+        samples,
+        entropy: true,
+        ..Request::greedy(id, vec![id as u32 + 1; len], max_tokens, model.config())
+    };
+    let options = Options {
+        cache_tokens: 32 * 9,
+        step_tokens: 60,
+        max_sequences: 6,
+        decode_graphs,
+        ..Options::default()
+    };
+    let mut engine = Engine::new(model, options).unwrap();
+    engine.submit(request(1, 3, 9, 3)).unwrap();
+    let mut samples = Vec::new();
+    for step in 0.. {
+        match step {
+            4 => engine.submit(request(2, 5, 30, 1)).unwrap(),
+            8 => engine.submit(request(3, 50, 12, 2)).unwrap(),
+            30 => engine.submit(request(4, 20, 6, 5)).unwrap(),
+            _ if step > 30 && engine.is_idle() => break,
+            _ => {}
+        }
+        samples.extend(engine.step().unwrap());
+    }
+    (samples, engine.counters())
+}
+
+#[test]
+fn a_device_that_cannot_record_decodes_all_the_same() {
+    let device = emulated_alone();
+    let Device::Cuda(driver) = &device else { unreachable!("the emulator is a CUDA device") };
+    let uploads = driver.record(|| device.upload_f32(vec![1.0], &[1]).map(drop)).unwrap();
+    let fault = uploads.unwrap_err();
+    let model = checkpoint::load(&fixture("models").join(MODELS[0]), device.clone()).unwrap();
+    let ((got, tried), (want, direct)) =
+        (arrivals_and_ends(&model, true), arrivals_and_ends(&model, false));
+    assert_eq!((got, tried.replayed_steps, tried), (want, 0, direct));
+    assert_eq!(device.graph_fault(), Some(fault));
+}
+
+#[test]
+fn decode_steps_are_the_same_from_graphs() {
+    let device = emulated_alone();
+    for name in [MODELS[0], MODELS[1], "qwen3_swa"] {
+        let model = checkpoint::load(&fixture("models").join(name), device.clone()).unwrap();
+        let ((got, replayed), (want, direct)) =
+            (arrivals_and_ends(&model, true), arrivals_and_ends(&model, false));
+        assert_eq!(got, want, "{name}");
+        assert_eq!((got.len(), direct.replayed_steps), (11, 0), "{name}");
+        assert!(replayed.replayed_steps > 10, "{name}: {replayed:?}");
+        assert_eq!(Counters { replayed_steps: 0, ..replayed }, direct, "{name}");
+        assert_eq!(device.graph_fault(), None, "{name}");
+        // Nothing of a graph is left.
+        drop(model);
+        assert_eq!(device.memory_use().unwrap().total().live_bytes, 0, "{name}");
     }
 }
 

@@ -111,6 +111,7 @@ fn options() -> impl Strategy<Value = Options> {
             step_tokens,
             max_sequences,
             share_prefixes,
+            ..Options::default()
         },
     )
 }

@@ -1,8 +1,14 @@
 //! What a plan says a model takes is what it takes.
 
-use infuser_kernels::{Device, testing::emulated};
+use infuser_kernels::{
+    Arena, Device,
+    testing::{emulated, emulated_alone},
+};
 use infuser_model::{
-    Accumulate, Batch, Keep, OutputGradient, Tensors, checkpoint, generate::Cache, memory,
+    Accumulate, Batch, Keep, OutputGradient, Tensors, checkpoint,
+    generate::{Cache, Engine, Options, Request},
+    memory,
+    optim::{Optimizer, OptimizerSettings},
 };
 
 use crate::fixtures::{fixture, folders_with};
@@ -36,4 +42,53 @@ fn predicted_bytes_are_held_bytes() {
             192 * memory::cache_bytes_per_token(config, &device)
         );
     }
+}
+
+#[test]
+fn a_device_counts_what_each_arena_holds() {
+    let device = emulated_alone();
+    let held = |arena| device.memory_use().unwrap().of(arena);
+    let mut model = checkpoint::load(&fixture("models/qwen3_tied"), device.clone()).unwrap();
+    let (config, layout) = (model.config().clone(), model.layout().clone());
+    let [weights, set] = [memory::weights_bytes(&config, &device), memory::tensors_bytes(&config)];
+    assert_eq!(held(Arena::Weights).live_bytes as u128, weights);
+    {
+        let mut optimizer =
+            Optimizer::new(&layout, device.clone(), OptimizerSettings::default()).unwrap();
+        let mut gradients = Tensors::zeros(&layout, model.device()).unwrap();
+        let mut workspace = model.workspace(Keep::BlockInputs).unwrap();
+        let batch = Batch::sequences(device.clone(), &[vec![1; 9], vec![2; 5]]).unwrap();
+        model.forward(&batch, 1.0, &mut workspace).unwrap();
+        let dlogp = vec![1.0; batch.outputs()];
+        let gradient = OutputGradient { logp: &dlogp, entropy: None };
+        let sink = &mut Accumulate::new(&mut gradients);
+        model.backward(&batch, gradient, &mut workspace, sink).unwrap();
+        optimizer.step(model.weights_mut(), &gradients).unwrap();
+        let optimizer_bytes = memory::optimizer_bytes(&config, &device);
+        assert_eq!(held(Arena::Optimizer).live_bytes as u128, optimizer_bytes);
+        assert_eq!(held(Arena::Gradients).live_bytes as u128, set);
+        assert!(held(Arena::Activations).live_bytes >= workspace.size_bytes());
+        let scratch = held(Arena::Activations);
+        assert!(scratch.peak_bytes > scratch.live_bytes, "ops free their scratch");
+
+        // A copy is for what the original is for.
+        let copy = optimizer.copy().unwrap();
+        assert_eq!(held(Arena::Optimizer).live_bytes as u128, 2 * optimizer_bytes);
+        drop(copy);
+
+        let options = Options { cache_tokens: 64, ..Options::default() };
+        let mut engine = Engine::new(&model, options).unwrap();
+        engine.run(vec![Request::greedy(1, vec![3, 4], 4, &config)]).unwrap();
+        let cache = 64 * memory::cache_bytes_per_token(&config, &device);
+        assert_eq!(held(Arena::Cache).live_bytes as u128, cache);
+    }
+    drop(model);
+    let all = device.memory_use().unwrap();
+    for arena in Arena::ALL {
+        let held = all.of(arena);
+        assert!(held.live_bytes == 0 && held.peak_bytes > 0, "{}: {held:?}", arena.name());
+    }
+    assert_eq!(all.total().live_bytes, 0);
+    let peaks: usize = Arena::ALL.iter().map(|arena| all.of(*arena).peak_bytes).sum();
+    assert!(all.total().peak_bytes <= peaks);
 }

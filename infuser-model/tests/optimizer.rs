@@ -60,7 +60,7 @@ fn adamw_matches_pytorch_step_by_step() {
                 PARAMS.iter().map(|p| golden.floats(&format!("grad.{t}.{p}"))).collect();
             let squares = gradients
                 .iter()
-                .map(|g| grad_norm::sum_of_squares(buffer(g, &[g.len()]).view()).unwrap());
+                .map(|g| grad_norm::sum_of_squares(&[buffer(g, &[g.len()]).view()]).unwrap());
             let norm = squares.sum::<f64>().sqrt();
             assert!((norm - norms[t - 1]).abs() < 1e-5 * norm, "{name}: norm {norm}");
             let scale =

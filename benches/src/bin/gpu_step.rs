@@ -11,7 +11,7 @@ use infuser_benches::{
     gpu::{Card, median, values},
     model::{multiplied, pass_flops},
 };
-use infuser_kernels::rng::Stream;
+use infuser_kernels::{Arena, rng::Stream};
 use infuser_model::{
     Accumulate, Batch, Keep, Layout, Model, ModelConfig, OutputGradient, Tensors,
     generate::{Engine, Options, Request},
@@ -129,7 +129,16 @@ fn tokens(vocab: usize, seed: u64, count: usize) -> Vec<u32> {
     (0..count as u64).map(|i| (stream.bits(i) % vocab as u64) as u32).collect()
 }
 
+/// The most bytes that each arena held since the peaks were reset, and all together.
+fn peaks(card: &Card) -> Value {
+    let memory = card.device.memory_use().unwrap_or_default();
+    let arenas = Arena::ALL.map(|arena| (arena.name(), memory.of(arena)));
+    let all = arenas.into_iter().chain([("total", memory.total())]);
+    all.map(|(name, held)| (name.to_owned(), Value::from(held.peak_bytes))).collect()
+}
+
 fn train(card: &Card, config: &ModelConfig, with_optimizer: bool) -> Outcome<Value> {
+    card.reset_memory_peaks();
     let (sequences, length) = (option("--sequences", 8)?, option("--length", 1024)?);
     let (steps, warmup) = (option("--steps", 8)?, 3);
     let mut model = build(card, config)?;
@@ -168,12 +177,13 @@ fn train(card: &Card, config: &ModelConfig, with_optimizer: bool) -> Outcome<Val
         "optimizer": with_optimizer, "sequences": sequences, "length": length, "step_s": seconds,
         "tokens_per_s": (sequences * length) as f64 / seconds, "tflops": tflops,
         "gemm_tflops": card.gemm_tflops, "mfu_of_gemm": tflops / card.gemm_tflops,
-        "recompute": true, "workspace_bytes": workspace.size_bytes(),
+        "recompute": true, "workspace_bytes": workspace.size_bytes(), "peak_bytes": peaks(card),
     }))
 }
 
-/// Seconds that a fresh engine takes for `new` tokens of each of `batch` prompts.
-fn generate(model: &Model, batch: usize, new: usize) -> Outcome<f64> {
+/// Seconds that a fresh engine takes for `new` tokens of each of `batch` prompts, and how many of its steps
+/// were replayed from a graph.
+fn generate(model: &Model, batch: usize, new: usize) -> Outcome<(f64, u64)> {
     let config = model.config();
     let request = |id: u64| Request {
         stop_tokens: Vec::new(),
@@ -184,17 +194,20 @@ fn generate(model: &Model, batch: usize, new: usize) -> Outcome<f64> {
     let mut engine = Engine::new(model, options.with_cache_for(&requests, model, 24 << 30))?;
     let start = Instant::now();
     engine.run(requests)?;
-    Ok(start.elapsed().as_secs_f64())
+    Ok((start.elapsed().as_secs_f64(), engine.counters().replayed_steps))
 }
 
 /// Steps after the first token, host and all: what a long run has less what a short one has.
 fn decode(card: &Card, model: &Model, batch: usize) -> Outcome<Value> {
     let new = option("--new", 64)?.max(1);
+    card.reset_memory_peaks();
     generate(model, batch, 2)?;
-    let mut times = Vec::new();
+    let (mut times, mut replayed) = (Vec::new(), 0);
     for _ in 0..3 {
-        let (long, short) = (generate(model, batch, 1 + new)?, generate(model, batch, 1)?);
+        let ((long, steps), (short, _)) =
+            (generate(model, batch, 1 + new)?, generate(model, batch, 1)?);
         times.push((long - short) / new as f64);
+        replayed = steps;
     }
     let seconds = median(&times);
     let config = model.config();
@@ -204,8 +217,9 @@ fn decode(card: &Card, model: &Model, batch: usize) -> Outcome<Value> {
     let bytes = 2.0 * multiplied(model) + batch as f64 * seen * per_token;
     let rate = bytes / seconds / 1e9;
     Ok(json!({
-        "batch": batch, "prompt": PROMPT, "new": new, "step_s": seconds,
+        "batch": batch, "prompt": PROMPT, "new": new, "step_s": seconds, "replayed_steps": replayed,
         "tokens_per_s": batch as f64 / seconds, "bytes_per_step": bytes, "gbytes_per_s": rate,
         "copy_gbytes_per_s": card.copy_gbytes, "share_of_copy": rate / card.copy_gbytes,
+        "peak_bytes": peaks(card),
     }))
 }

@@ -80,11 +80,15 @@ pub(crate) fn run(args: &Chat) -> Result<(), Failure> {
     talk.start();
     loop {
         match read(&mut editor)? {
-            Line::Quit => return Ok(()),
+            Line::Quit => break,
             Line::New => talk.start(),
             Line::Say(text) => talk.answer(&text)?,
         }
     }
+    if let Some(note) = device::graph_note(&model.device()) {
+        eprintln!("{note}");
+    }
+    Ok(())
 }
 
 fn read(editor: &mut DefaultEditor) -> Result<Line, Failure> {

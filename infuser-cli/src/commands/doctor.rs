@@ -43,6 +43,7 @@ fn report() -> Value {
         "memory_available_bytes": memory("MemAvailable:"),
         "devices": devices(),
         "gpu": gpu,
+        "kernel_cache": device::kernel_cache().map(|folder| folder.display().to_string()),
     })
 }
 
@@ -76,6 +77,8 @@ fn page(report: &Value) -> String {
             }
         });
     }
+    let cache = report["kernel_cache"].as_str().unwrap_or("off; kernels are compiled every time");
+    lines.push(format!("  kernel cache  {cache}"));
     lines.join("\n")
 }
 

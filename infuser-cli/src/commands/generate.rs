@@ -61,6 +61,9 @@ pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
     let mut output = Output::open(args.output.as_deref())?;
     let failed = write(&mut engine, &order, &names, args, &mut output)?;
     output.finish()?;
+    if let Some(note) = device::graph_note(&model.device()) {
+        eprintln!("{note}");
+    }
     match failed {
         0 => Ok(()),
         _ => {

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 const BLOCK: u32 = 256;
 /// Tokens a block, one a warp: `ROWS_PER_BLOCK` of the source.
 const TOKENS_PER_BLOCK: usize = 8;
+const OF_IDS: &str = "cuda::embedding::ids";
 
 /// The ids of a batch, known to be rows of a table, with the batch sorted by them.
 #[derive(Debug)]
@@ -36,19 +37,8 @@ impl Ids {
     /// # Errors
     /// [`Error::Argument`] naming the first id that is not below `rows`; as [`Memory::upload`].
     pub fn upload(driver: &Driver, ids: &[u32], rows: usize) -> Result<Self> {
-        const OP: &str = "cuda::embedding::ids";
-        if let Some(t) = ids.iter().position(|&id| id as usize >= rows) {
-            let problem = format!("`ids`[{t}] is {}, but the table has {rows} rows", ids[t]);
-            return Err(Error::argument(OP, problem));
-        }
-        let tokens = size(OP, "tokens", ids.len())?;
-        let mut order: Vec<u32> = (0..tokens).collect();
-        order.sort_unstable_by_key(|&t| (ids[t as usize], t));
-        let (mut named, mut starts) = (Vec::new(), vec![0]);
-        for run in order.chunk_by(|&a, &b| ids[a as usize] == ids[b as usize]) {
-            named.push(ids[run[0] as usize]);
-            starts.push(starts[starts.len() - 1] + run.len() as u32);
-        }
+        check_ids(ids, rows)?;
+        let [named, order, starts] = sorted(ids)?;
         Ok(Self {
             ids: Memory::upload(driver, ids)?,
             named: Memory::upload(driver, &named)?,
@@ -58,6 +48,23 @@ impl Ids {
             distinct: named.len(),
             rows,
         })
+    }
+
+    /// Other ids, as many, of the same table, in the place of these. What is sorted of them moves.
+    pub(super) fn set(&mut self, ids: &[u32]) -> Result<()> {
+        check_ids(ids, self.rows)?;
+        let [named, order, starts] = sorted(ids)?;
+        let driver = self.ids.slice().driver().clone();
+        self.ids.slice_mut().upload(ids)?;
+        self.order.slice_mut().upload(&order)?;
+        if named.len() != self.distinct {
+            self.named = Memory::unset(&driver, named.len())?;
+            self.starts = Memory::unset(&driver, starts.len())?;
+        }
+        self.named.slice_mut().upload(&named)?;
+        self.starts.slice_mut().upload(&starts)?;
+        self.distinct = named.len();
+        Ok(())
     }
 
     /// T, how many there are.
@@ -156,4 +163,23 @@ pub fn scatter_add(
     // each other, with every id below the rows of the table; each row is one block column's alone,
     // and the exclusive borrow of dtable overlaps nothing.
     unsafe { driver.launch(&launch) }
+}
+
+/// Every id is a row of the table.
+fn check_ids(ids: &[u32], rows: usize) -> Result<()> {
+    let Some(t) = ids.iter().position(|&id| id as usize >= rows) else { return Ok(()) };
+    let problem = format!("`ids`[{t}] is {}, but the table has {rows} rows", ids[t]);
+    Err(Error::argument(OF_IDS, problem))
+}
+
+/// The distinct ids, the tokens by id, and where those of each id begin.
+fn sorted(ids: &[u32]) -> Result<[Vec<u32>; 3]> {
+    let mut order: Vec<u32> = (0..size(OF_IDS, "tokens", ids.len())?).collect();
+    order.sort_unstable_by_key(|&t| (ids[t as usize], t));
+    let (mut named, mut starts) = (Vec::new(), vec![0]);
+    for run in order.chunk_by(|&a, &b| ids[a as usize] == ids[b as usize]) {
+        named.push(ids[run[0] as usize]);
+        starts.push(starts[starts.len() - 1] + run.len() as u32);
+    }
+    Ok([named, order, starts])
 }

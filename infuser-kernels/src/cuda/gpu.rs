@@ -8,17 +8,27 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
+use cudarc::driver::{CudaContext, CudaGraph, CudaStream, DriverError, result, sys};
 
 use super::{
-    Kernel, Source,
+    CubinCache, Kernel, Source,
     blas::{self, Blas, WORKSPACE_BYTES},
     matmul::Product,
     nvrtc,
+    staging::{Pinned, Ring},
 };
 use crate::error::{Error, Result};
 
 const ACTION: &str = "using the GPU";
+
+/// Where a GPU finds what is not part of the program.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Folders<'a> {
+    /// Holds the compiler and cuBLASLt, if the system's loader does not find them.
+    pub libraries: Option<&'a Path>,
+    /// Keeps compiled kernels; without it they are compiled every time.
+    pub cubins: Option<&'a Path>,
+}
 
 /// One GPU: its context, one stream, and all kernels loaded.
 pub struct Gpu {
@@ -27,6 +37,8 @@ pub struct Gpu {
     functions: HashMap<Kernel, Function>,
     /// Opened by the first product.
     blas: Mutex<Option<Blas>>,
+    /// Made by the first upload.
+    staging: Mutex<Option<Ring<Pinned>>>,
 }
 
 /// A loaded entry. Modules are never unloaded: they live as long as the context.
@@ -53,18 +65,40 @@ pub fn gpus() -> usize {
     CudaContext::device_count().ok().and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
 }
 
+/// What a stream recorded. It may run only on the stream that it was recorded from.
+pub(super) struct StreamGraph {
+    graph: CudaGraph,
+    stream: Arc<CudaStream>,
+}
+
+// SAFETY: a graph is tied to no thread, only its calls must not overlap; each is within a borrow of the
+// one owner, which is never shared between threads.
+unsafe impl Send for StreamGraph {}
+
+impl StreamGraph {
+    pub(super) fn launch(&self) -> Result<()> {
+        self.graph.launch().map_err(failed)
+    }
+}
+
+impl Drop for StreamGraph {
+    fn drop(&mut self) {
+        // A failure here is that of a launch before it, which the next copy reports.
+        let _ = self.stream.synchronize();
+    }
+}
+
 fn failed(error: DriverError) -> Error {
     Error::driver(ACTION, error.to_string())
 }
 
 impl Gpu {
-    /// Opens a GPU and compiles every kernel for it. `libraries` is a folder that holds the compiler
-    /// and cuBLASLt, if the system's loader does not find them.
+    /// Opens a GPU, with every kernel compiled for it.
     ///
     /// # Errors
     /// [`Error::Driver`] without a driver, a GPU of that number, a compiler, or cuBLASLt, saying what
     /// installs it.
-    pub fn open(ordinal: usize, libraries: Option<&Path>) -> Result<Self> {
+    pub fn open(ordinal: usize, Folders { libraries, cubins }: Folders<'_>) -> Result<Self> {
         // SAFETY: the probe only asks the loader whether the library is there; it calls nothing.
         if !unsafe { sys::is_culib_present() } {
             let problem = "there is no NVIDIA driver on this machine; install it (such as by \
@@ -88,10 +122,17 @@ impl Gpu {
         }
         let context = CudaContext::new(ordinal).map_err(failed)?;
         let stream = context.new_stream().map_err(failed)?;
-        let mut gpu = Self { context, stream, functions: HashMap::new(), blas: Mutex::new(None) };
+        let mut gpu = Self {
+            context,
+            stream,
+            functions: HashMap::new(),
+            blas: Mutex::new(None),
+            staging: Mutex::new(None),
+        };
         let architecture = gpu.architecture()?;
+        let cache = cubins.map(CubinCache::new);
         for source in Source::ALL {
-            gpu.load(source, &architecture)?;
+            gpu.load(source, &nvrtc::cubin(source, &architecture, cache.as_ref())?)?;
         }
         Ok(gpu)
     }
@@ -125,6 +166,20 @@ impl Gpu {
         Ok(f64::from(start.elapsed_ms(&end).map_err(failed)?) / 1e3)
     }
 
+    /// From now on the stream records what this thread puts into it, and does nothing.
+    pub(super) fn begin_capture(&self) -> Result<()> {
+        // What this thread must not do meanwhile, such as waiting for the stream, is then an error.
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        self.stream.begin_capture(mode).map_err(failed)
+    }
+
+    /// What was recorded since.
+    pub(super) fn end_capture(&self) -> Result<StreamGraph> {
+        let graph = self.stream.end_capture(sys::CUgraphInstantiate_flags(0)).map_err(failed)?;
+        let graph = graph.ok_or_else(|| Error::driver(ACTION, "the stream recorded nothing"))?;
+        Ok(StreamGraph { graph, stream: self.stream.clone() })
+    }
+
     fn architecture(&self) -> Result<String> {
         use sys::CUdevice_attribute as Attribute;
         let get = |attribute| self.context.attribute(attribute).map_err(failed);
@@ -133,11 +188,11 @@ impl Gpu {
         Ok(format!("sm_{major}{minor}"))
     }
 
-    fn load(&mut self, source: Source, architecture: &str) -> Result<()> {
-        let compiled = nvrtc::compile(source, architecture)?;
+    fn load(&mut self, source: Source, cubin: &[u8]) -> Result<()> {
         self.context.bind_to_thread().map_err(failed)?;
-        // SAFETY: the image is a whole cubin that the compiler just made, and the driver copies it.
-        let module = unsafe { result::module::load_data(compiled.cubin.as_ptr().cast()) };
+        // SAFETY: the image is a whole cubin as the compiler made it, now or, by its checksum, before;
+        // the driver copies it.
+        let module = unsafe { result::module::load_data(cubin.as_ptr().cast()) };
         let module = module.map_err(failed)?;
         for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.source() == source) {
             let name = CString::new(kernel.symbol())
@@ -208,15 +263,19 @@ impl Gpu {
         }
     }
 
+    /// Queues the copy; what comes after it in the stream finds the values.
     pub(super) fn copy_in(&self, address: u64, from: &[u8]) -> Result<()> {
-        self.context.bind_to_thread().map_err(failed)?;
-        let stream = self.stream.cu_stream();
-        // SAFETY: the owner of the address allocated as many bytes as it passes here; the stream is
-        // waited for, so `from` outlives the copy.
-        unsafe {
-            result::memcpy_htod_async(address, from, stream).map_err(failed)?;
-            result::stream::synchronize(stream).map_err(failed)
-        }
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = match &mut *staging {
+            Some(ring) => ring,
+            none => {
+                let slots = Pinned::new(&self.context, &self.stream).map_err(failed)?;
+                none.insert(Ring::new(slots))
+            }
+        };
+        // SAFETY: the owner of the address allocated as many bytes as it passes here, and frees them in
+        // the order of the stream, after this copy.
+        unsafe { ring.upload(address, from) }.map_err(failed)
     }
 
     pub(super) fn copy_out(&self, address: u64, to: &mut [u8]) -> Result<()> {

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Driver, embedding::Ids, head::Targets, rope::Positions};
+use super::{Driver, embedding::Ids, head::Targets, memory::check_len, rope::Positions};
 use crate::error::Result;
 
 /// u32 values of a device.
@@ -41,6 +41,16 @@ impl Indices {
         &mut self.values
     }
 
+    /// Other values, as many, in the place of these: what reads the old ones on the device reads the new.
+    pub(crate) fn set(&mut self, values: &[u32]) -> Result<()> {
+        check_len("cuda::indices::set", "values", values.len(), &[self.values.len()])?;
+        self.values.copy_from_slice(values);
+        in_place(&mut self.ids, |ids| ids.set(values))?;
+        in_place(&mut self.positions, |positions| positions.set(values))?;
+        self.targets = OnceLock::new();
+        Ok(())
+    }
+
     /// As rows of a table of `rows` rows.
     pub(crate) fn ids(&self, rows: usize) -> Result<Arc<Ids>> {
         let upload = || Ids::upload(&self.driver, &self.values, rows);
@@ -58,6 +68,22 @@ impl Indices {
         let upload = || Positions::upload(&self.driver, &self.values, rows);
         kept(&self.positions, |positions| positions.rows() == rows, upload)
     }
+}
+
+/// Changes what was uploaded; forgets it if somebody else holds it too, or it cannot be changed.
+pub(crate) fn in_place<T>(
+    place: &mut OnceLock<Arc<T>>,
+    set: impl FnOnce(&mut T) -> Result<()>,
+) -> Result<()> {
+    let done = match place.get_mut().map(Arc::get_mut) {
+        None => return Ok(()),
+        Some(Some(kept)) => set(kept).map(|()| true),
+        Some(None) => Ok(false),
+    };
+    if !matches!(done, Ok(true)) {
+        *place = OnceLock::new();
+    }
+    done.map(drop)
 }
 
 /// What was uploaded before, if it fits; else a new one, kept if it is the first.

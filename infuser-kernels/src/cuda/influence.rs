@@ -1,8 +1,10 @@
 //! The launch of `influence.cu`. Formulas are those of [`crate::ops::influence`].
 
+use std::ops::Range;
+
 use super::embedding::Ids;
 use super::{
-    Driver, Kernel, Memory, Slice, columns,
+    Driver, Kernel, Memory, Slice, SliceMut, columns,
     launch::{Launch, size},
     memory::{check_aligned, check_len},
 };
@@ -42,32 +44,40 @@ impl QuestionSums {
     /// Zeros for `questions` questions.
     ///
     /// # Errors
-    /// As [`Memory::upload`].
+    /// As [`Memory::unset`]; [`crate::Error::Driver`] if the driver refuses.
     pub fn zeros(driver: &Driver, questions: usize) -> Result<Self> {
-        let memory = Memory::upload(driver, &vec![0.0; questions * KINDS])?;
+        let mut memory = Memory::unset(driver, questions * KINDS)?;
+        memory.slice_mut().clear()?;
         Ok(Self { memory, questions })
     }
 
-    /// Adds the sums of the gradients of all questions by one tensor, or by a tile of it, of which
+    /// How many questions it is for.
+    pub fn questions(&self) -> usize {
+        self.questions
+    }
+
+    /// Adds the sums of the gradients of `questions` of all by one tensor, or by a tile of it, of which
     /// `against` holds the same elements: in f64 as on the CPU, but for `Γ`, which is an f32 before it
     /// is multiplied. Partial sums are allocated here.
     ///
     /// # Shapes
-    /// `gradients`: `[Q, n]`; `against`: `[n]`.
+    /// `gradients`: `[Q, n]`, for the Q questions of the range; `against`: `[n]`.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] naming the tensor that does not fit; [`crate::Error::Argument`] for one
-    /// that is not aligned to 16 bytes or a preconditioner out of range; [`crate::Error::Memory`]
+    /// that is not aligned to 16 bytes, questions that are not there or a preconditioner out of range; [`crate::Error::Memory`]
     /// without room for the partial sums; [`crate::Error::Launch`] if the driver refuses.
     pub fn add(
         &mut self,
         driver: &Driver,
+        questions: Range<usize>,
         gradients: Slice<'_, f32>,
         against: &Against<'_>,
     ) -> Result<()> {
         const OP: &str = "cuda::influence::add";
         let Against { target, exp_avg_sq, preconditioner } = *against;
-        let (questions, len) = (self.questions, target.len);
+        let out = self.at(&questions)?;
+        let (questions, len) = (questions.len(), target.len);
         check_len(OP, "gradients", gradients.len, &[questions, len])?;
         check_aligned(OP, "gradients", gradients.address)?;
         check_aligned(OP, "target", target.address)?;
@@ -105,15 +115,71 @@ impl QuestionSums {
         // each of the grid's tiles and each question, and was made here, so nothing overlaps it.
         unsafe { driver.launch(&launch) }?;
         let sizes = [size(OP, "tiles", tiles)?, width];
-        columns::add_f64(driver, partial.slice(), self.memory.slice_mut(), sizes)
+        columns::add_f64(driver, partial.slice(), out, sizes)
     }
 
-    /// The sums so far, one a question.
+    fn at(&mut self, questions: &Range<usize>) -> Result<SliceMut<'_, f64>> {
+        self.memory.slice_mut().range(questions.start * KINDS..questions.end * KINDS)
+    }
+
+    /// The sums of some questions so far.
     ///
     /// # Errors
-    /// As [`Memory::download`].
-    pub fn download(&self) -> Result<Vec<Sums>> {
-        Ok(named(&self.memory.download()?))
+    /// [`crate::Error::Argument`] for questions that are not there; as [`Memory::download`].
+    pub fn download(&self, questions: Range<usize>) -> Result<Vec<Sums>> {
+        let range = questions.start * KINDS..questions.end * KINDS;
+        Ok(named(&self.memory.slice().range(range)?.download()?))
+    }
+
+    /// Overwrites the sums of `places` with those of single rows of a table's gradient, each compared with
+    /// the row of its id.
+    ///
+    /// # Shapes
+    /// `rows`: `[R, width]`, for the R places and ids; `against`: `[V, width]` with the V that `ids` were
+    /// checked against.
+    ///
+    /// # Errors
+    /// As [`QuestionSums::add`].
+    pub fn set_rows(
+        &mut self,
+        driver: &Driver,
+        places: Range<usize>,
+        width: usize,
+        (rows, ids): (Slice<'_, f32>, &Ids),
+        against: &Against<'_>,
+    ) -> Result<()> {
+        const OP: &str = "cuda::influence::set_rows";
+        let Against { target, exp_avg_sq, preconditioner } = *against;
+        let columns = ids.check(OP, ("target", target.len), ("rows", rows.len), width)?;
+        check_aligned(OP, "rows", rows.address)?;
+        check_aligned(OP, "target", target.address)?;
+        if let Some(exp_avg_sq) = exp_avg_sq {
+            check_len(OP, "exp_avg_sq", exp_avg_sq.len, &[target.len])?;
+            check_aligned(OP, "exp_avg_sq", exp_avg_sq.address)?;
+        }
+        check_preconditioner(OP, &preconditioner, exp_avg_sq.is_some())?;
+        let out = self.at(&places)?;
+        check_len(OP, "places", places.len(), &[ids.len()])?;
+        let f = Factors::new(&preconditioner);
+        let arguments = [
+            rows.into(),
+            // Not read before the first step.
+            exp_avg_sq.unwrap_or(target).into(),
+            target.into(),
+            ids.slice().into(),
+            out.into(),
+            columns.into(),
+            u32::from(exp_avg_sq.is_some()).into(),
+            (f.keep.sqrt() as f32).into(),
+            (f.square.sqrt() as f32).into(),
+            (f.epsilon as f32).into(),
+        ];
+        let kernel = Kernel::InfluenceRows;
+        let launch = Launch { kernel, grid: [ids.len(), 1], block: BLOCK, arguments: &arguments };
+        // SAFETY: the lengths above are those of the header's `Tensors`; every id is below the rows of
+        // the table, as `Ids` has checked; out has four values for each of the grid's rows and is
+        // borrowed exclusively.
+        unsafe { driver.launch(&launch) }
     }
 }
 
@@ -126,52 +192,4 @@ fn named(values: &[f64]) -> Vec<Sums> {
         gamma_sq,
     };
     values.as_chunks().0.iter().map(sums).collect()
-}
-
-/// The sums of single rows of a table's gradient, each compared with the row of its id.
-///
-/// # Shapes
-/// `rows`: `[R, width]`, for the R ids; `against`: `[V, width]` with the V that `ids` were checked against.
-///
-/// # Errors
-/// As [`QuestionSums::add`] and [`QuestionSums::download`].
-pub fn of_rows(
-    driver: &Driver,
-    width: usize,
-    rows: Slice<'_, f32>,
-    ids: &Ids,
-    against: &Against<'_>,
-) -> Result<Vec<Sums>> {
-    const OP: &str = "cuda::influence::of_rows";
-    let Against { target, exp_avg_sq, preconditioner } = *against;
-    let columns = ids.check(OP, ("target", target.len), ("rows", rows.len), width)?;
-    check_aligned(OP, "rows", rows.address)?;
-    check_aligned(OP, "target", target.address)?;
-    if let Some(exp_avg_sq) = exp_avg_sq {
-        check_len(OP, "exp_avg_sq", exp_avg_sq.len, &[target.len])?;
-        check_aligned(OP, "exp_avg_sq", exp_avg_sq.address)?;
-    }
-    check_preconditioner(OP, &preconditioner, exp_avg_sq.is_some())?;
-    let mut out = Memory::<f64>::unset(driver, ids.len() * KINDS)?;
-    let f = Factors::new(&preconditioner);
-    let arguments = [
-        rows.into(),
-        // Not read before the first step.
-        exp_avg_sq.unwrap_or(target).into(),
-        target.into(),
-        ids.slice().into(),
-        out.slice_mut().into(),
-        columns.into(),
-        u32::from(exp_avg_sq.is_some()).into(),
-        (f.keep.sqrt() as f32).into(),
-        (f.square.sqrt() as f32).into(),
-        (f.epsilon as f32).into(),
-    ];
-    let kernel = Kernel::InfluenceRows;
-    let launch = Launch { kernel, grid: [ids.len(), 1], block: BLOCK, arguments: &arguments };
-    // SAFETY: the lengths above are those of the header's `Tensors`; every id is below the rows of the
-    // table, as `Ids` has checked; out has four values for each of the grid's rows and was made here, so
-    // nothing overlaps it.
-    unsafe { driver.launch(&launch) }?;
-    Ok(named(&out.download()?))
 }

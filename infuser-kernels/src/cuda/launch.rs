@@ -1,24 +1,41 @@
 //! The one way a kernel is launched, and the drivers that do it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 #[cfg(any(test, feature = "testing"))]
 use super::simt::Emulator;
-use super::{Element, Gpu, Kernel, Slice, SliceMut, matmul::Product};
+use super::{
+    Arena, Element, Gpu, Kernel, MemoryUse, Slice, SliceMut,
+    graph::{Pooled, Records},
+    matmul::Product,
+};
 use crate::{
     Dims,
     error::{Error, Result},
 };
 
-/// What runs kernels. Cloning shares it.
+/// What runs kernels and holds memory. Cloning shares it; each handle allocates for one [`Arena`].
 #[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Driver {
-    /// A GPU.
+pub struct Driver {
+    pub(super) shared: Arc<Shared>,
+    arena: Arena,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) runner: Runner,
+    memory: Mutex<MemoryUse>,
+    pub(super) records: Mutex<Records>,
+    /// Told when a recording ends.
+    pub(super) recorded: Condvar,
+}
+
+#[derive(Debug)]
+pub(super) enum Runner {
     Gpu(Arc<Gpu>),
     /// The host, one thread of a block after the other.
     #[cfg(any(test, feature = "testing"))]
-    Simt(Arc<Emulator>),
+    Simt(Emulator),
 }
 
 /// One argument of a kernel, as the bits that are passed.
@@ -101,14 +118,60 @@ impl PartialEq for Driver {
 impl Eq for Driver {}
 
 impl Driver {
+    /// A GPU. It has one driver: two would not know what the other records of their stream.
+    pub fn gpu(gpu: Arc<Gpu>) -> Self {
+        Self::new(Runner::Gpu(gpu))
+    }
+
+    /// The emulator.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn simt(emulator: Emulator) -> Self {
+        Self::new(Runner::Simt(emulator))
+    }
+
+    /// A driver of its own for the same emulator, for tests of what it holds.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn apart(&self) -> Option<Self> {
+        match &self.shared.runner {
+            Runner::Gpu(_) => None,
+            Runner::Simt(emulator) => Some(Self::simt(emulator.again())),
+        }
+    }
+
+    fn new(runner: Runner) -> Self {
+        let shared = Shared {
+            runner,
+            memory: Mutex::default(),
+            records: Mutex::default(),
+            recorded: Condvar::new(),
+        };
+        Self { shared: Arc::new(shared), arena: Arena::default() }
+    }
+
+    /// The same driver; what this handle allocates is for `arena`.
+    #[must_use]
+    pub fn in_arena(&self, arena: Arena) -> Self {
+        Self { shared: self.shared.clone(), arena }
+    }
+
+    /// The account of its memory.
+    pub fn memory_use(&self) -> MemoryUse {
+        *self.account()
+    }
+
+    /// Peaks begin anew with what is allocated now.
+    pub fn reset_memory_peaks(&self) {
+        self.account().reset_peaks();
+    }
+
+    fn account(&self) -> MutexGuard<'_, MemoryUse> {
+        self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tells drivers apart: the address of what they share with their clones. Memory and launch keep
     /// their driver alive, so no two that meet can have one address.
     pub(super) fn identity(&self) -> usize {
-        match self {
-            Self::Gpu(gpu) => Arc::as_ptr(gpu).addr(),
-            #[cfg(any(test, feature = "testing"))]
-            Self::Simt(emulator) => Arc::as_ptr(emulator).addr(),
-        }
+        Arc::as_ptr(&self.shared).addr()
     }
 
     /// Runs a kernel; on a GPU, puts it in the stream. An empty grid does nothing.
@@ -138,13 +201,15 @@ impl Driver {
             return Ok(());
         }
         let mut bits: Vec<u64> = launch.arguments.iter().map(|argument| argument.bits).collect();
-        let done = match self {
+        let memory = launch.arguments.iter().filter(|argument| argument.owner.is_some());
+        let _entered = self.enter(memory.map(|argument| argument.bits));
+        let done = match &self.shared.runner {
             // SAFETY: the caller vouches for the memory; the letters above match the parameters, so
             // each value has at least the bytes that its parameter reads.
-            Self::Gpu(gpu) => unsafe { gpu.launch(launch.kernel, grid, launch.block, &mut bits) },
+            Runner::Gpu(gpu) => unsafe { gpu.launch(launch.kernel, grid, launch.block, &mut bits) },
             #[cfg(any(test, feature = "testing"))]
             // SAFETY: as above, and the emulator compares the letters with the compiled parameters.
-            Self::Simt(emulator) => unsafe {
+            Runner::Simt(emulator) => unsafe {
                 emulator.launch(launch.kernel, grid, launch.block, &mut bits)
             },
         };
@@ -157,38 +222,64 @@ impl Driver {
     /// The addresses of A, B and C hold matrices of the product's sizes in this driver's memory, A and
     /// B of bf16 and C of what it says, and C overlaps neither other one.
     pub(super) unsafe fn multiply(&self, product: Product, addresses: [u64; 3]) -> Result<()> {
-        let done = match self {
+        let _entered = self.enter(addresses);
+        let done = match &self.shared.runner {
             // SAFETY: the caller's promise, word for word.
-            Self::Gpu(gpu) => unsafe { gpu.multiply(product, addresses) },
+            Runner::Gpu(gpu) => unsafe { gpu.multiply(product, addresses) },
             #[cfg(any(test, feature = "testing"))]
             // SAFETY: the caller's promise, word for word.
-            Self::Simt(emulator) => unsafe { emulator.multiply(product, addresses) },
+            Runner::Simt(emulator) => unsafe { emulator.multiply(product, addresses) },
         };
         done.map_err(|problem| Error::driver("multiplying matrices", problem))
     }
 
     pub(super) fn allocate(&self, bytes: usize, dims: Dims) -> Result<u64> {
-        let room = match self {
-            Self::Gpu(gpu) => gpu.allocate(bytes),
+        let mut records = self.records();
+        match records.allocate(bytes, self.arena) {
+            Pooled::Done(address) => return Ok(address),
+            Pooled::Refused => {
+                let problem = "the second run takes memory that the first did not";
+                return Err(Error::driver("recording a graph", problem));
+            }
+            Pooled::Open => {}
+        }
+        let room = match &self.shared.runner {
+            Runner::Gpu(gpu) => gpu.allocate(bytes),
             #[cfg(any(test, feature = "testing"))]
-            Self::Simt(emulator) => emulator.allocate(bytes),
+            Runner::Simt(emulator) => emulator.allocate(bytes),
         };
-        room.ok_or(Error::Memory { device: "cuda", dims, want_bytes: bytes })
+        let mut account = self.account();
+        let address = room.ok_or_else(|| Error::Memory {
+            device: "cuda",
+            dims,
+            want_bytes: bytes,
+            held: Some(Box::new(*account)),
+        })?;
+        account.take(self.arena, bytes);
+        records.allocated(address, bytes, self.arena);
+        Ok(address)
     }
 
+    /// Frees what a handle for the same arena allocated.
     pub(super) fn free(&self, address: u64, bytes: usize) {
-        match self {
-            Self::Gpu(gpu) => gpu.free(address, bytes),
-            #[cfg(any(test, feature = "testing"))]
-            Self::Simt(emulator) => emulator.free(address, bytes),
+        let mut records = self.records();
+        if let Pooled::Done(()) = records.free(address, bytes, self.arena) {
+            return;
         }
+        match &self.shared.runner {
+            Runner::Gpu(gpu) => gpu.free(address, bytes),
+            #[cfg(any(test, feature = "testing"))]
+            Runner::Simt(emulator) => emulator.free(address, bytes),
+        }
+        self.account().give_back(self.arena, bytes);
     }
 
     pub(super) fn copy_in(&self, address: u64, from: &[u8]) -> Result<()> {
-        match self {
-            Self::Gpu(gpu) => gpu.copy_in(address, from),
+        let _entered = self.enter_unrecorded("an upload")?;
+        match &self.shared.runner {
+            Runner::Gpu(gpu) => gpu.copy_in(address, from),
             #[cfg(any(test, feature = "testing"))]
-            Self::Simt(emulator) => {
+            Runner::Simt(emulator) => {
                 emulator.copy_in(address, from);
                 Ok(())
             }
@@ -196,10 +287,11 @@ impl Driver {
     }
 
     pub(super) fn copy_out(&self, address: u64, to: &mut [u8]) -> Result<()> {
-        match self {
-            Self::Gpu(gpu) => gpu.copy_out(address, to),
+        let _entered = self.enter_unrecorded("a download")?;
+        match &self.shared.runner {
+            Runner::Gpu(gpu) => gpu.copy_out(address, to),
             #[cfg(any(test, feature = "testing"))]
-            Self::Simt(emulator) => {
+            Runner::Simt(emulator) => {
                 emulator.copy_out(address, to);
                 Ok(())
             }
@@ -208,10 +300,11 @@ impl Driver {
 
     /// Copies between two ranges of this driver's memory that do not overlap.
     pub(super) fn copy_within(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
-        match self {
-            Self::Gpu(gpu) => gpu.copy_within(from, to, bytes),
+        let _entered = self.enter([from, to]);
+        match &self.shared.runner {
+            Runner::Gpu(gpu) => gpu.copy_within(from, to, bytes),
             #[cfg(any(test, feature = "testing"))]
-            Self::Simt(emulator) => {
+            Runner::Simt(emulator) => {
                 emulator.copy_within(from, to, bytes);
                 Ok(())
             }
@@ -220,10 +313,11 @@ impl Driver {
 
     /// Overwrites with zero bytes.
     pub(super) fn zero(&self, address: u64, bytes: usize) -> Result<()> {
-        match self {
-            Self::Gpu(gpu) => gpu.zero(address, bytes),
+        let _entered = self.enter([address]);
+        match &self.shared.runner {
+            Runner::Gpu(gpu) => gpu.zero(address, bytes),
             #[cfg(any(test, feature = "testing"))]
-            Self::Simt(emulator) => {
+            Runner::Simt(emulator) => {
                 emulator.zero(address, bytes);
                 Ok(())
             }

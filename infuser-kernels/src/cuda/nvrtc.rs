@@ -10,7 +10,7 @@ use std::{
 
 use cudarc::nvrtc::{result, sys};
 
-use super::{HEADERS, Source};
+use super::{CubinCache, HEADERS, Source, cubin_cache::Key};
 use crate::error::{Error, Result};
 
 const ACTION: &str = "compiling CUDA kernels";
@@ -128,6 +128,27 @@ impl Program {
     }
 }
 
+fn options(architecture: &str) -> [String; 5] {
+    [
+        format!("--gpu-architecture={architecture}"),
+        "--std=c++17".into(),
+        // Lambdas of a kernel carry no annotation.
+        "--device-as-default-execution-space".into(),
+        "--ptxas-options=-v".into(),
+        "--ptxas-options=--warn-on-spills".into(),
+    ]
+}
+
+/// Of all that a cubin is made of: the source, every header, the options with the architecture, and
+/// the compiler.
+fn key(source: Source, architecture: &str, (major, minor): (i32, i32)) -> Key {
+    let version = format!("NVRTC {major}.{minor}");
+    let options = options(architecture);
+    let headers = HEADERS.iter().flat_map(|(name, text)| [*name, *text]);
+    let parts = [version.as_str(), source.name(), source.text()].into_iter().chain(headers);
+    Key::of(parts.chain(options.iter().map(String::as_str)))
+}
+
 /// Compiles `text` as `source` is compiled, for an architecture such as `sm_90a`.
 ///
 /// # Errors
@@ -135,14 +156,7 @@ impl Program {
 pub fn compile_text(source: Source, text: &str, architecture: &str) -> Result<Compiled> {
     check_present()?;
     let program = Program::new(text, source.name())?;
-    let options = [
-        format!("--gpu-architecture={architecture}"),
-        "--std=c++17".into(),
-        // Lambdas of a kernel carry no annotation.
-        "--device-as-default-execution-space".into(),
-        "--ptxas-options=-v".into(),
-        "--ptxas-options=--warn-on-spills".into(),
-    ];
+    let options = options(architecture);
     // SAFETY: the handle is alive, and cudarc turns the options into strings that outlive the call.
     let done = unsafe { result::compile_program(program.0, &options) };
     let log = program.log();
@@ -159,4 +173,34 @@ pub fn compile_text(source: Source, text: &str, architecture: &str) -> Result<Co
 /// As [`compile_text`].
 pub fn compile(source: Source, architecture: &str) -> Result<Compiled> {
     compile_text(source, source.text(), architecture)
+}
+
+/// The machine code of an embedded source, from `cache` if it was compiled before.
+///
+/// # Errors
+/// As [`compile_text`].
+pub fn cubin(source: Source, architecture: &str, cache: Option<&CubinCache>) -> Result<Vec<u8>> {
+    let compile = || Ok(compile(source, architecture)?.cubin);
+    match cache {
+        Some(cache) => cache.get_or_compile(&key(source, architecture, version()?), compile),
+        None => compile(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_architecture_and_compiler_make_the_key() {
+        let one = key(Source::Add, "sm_90", (13, 0));
+        assert_eq!(one, key(Source::Add, "sm_90", (13, 0)));
+        for other in [
+            key(Source::Fill, "sm_90", (13, 0)),
+            key(Source::Add, "sm_80", (13, 0)),
+            key(Source::Add, "sm_90", (13, 1)),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use super::{Driver, Indices, Memory, Slice, SliceMut};
+use super::{Arena, Driver, Indices, Memory, Slice, SliceMut};
 use crate::{
     Device, Dtype, View, ViewMut,
     error::{Error, Result},
@@ -81,7 +81,8 @@ pub(crate) fn aligned<'a>(
     if tensor.address.is_multiple_of(16) {
         return Ok(tensor);
     }
-    let held = held.insert(Memory::unset(tensor.driver(), tensor.len)?);
+    let driver = tensor.driver().in_arena(Arena::Activations);
+    let held = held.insert(Memory::unset(&driver, tensor.len)?);
     held.slice_mut().copy_from(tensor)?;
     Ok(held.slice())
 }

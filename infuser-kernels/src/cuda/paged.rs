@@ -110,23 +110,24 @@ pub struct Plan {
     table: Memory<u32>,
     /// Positions that each row sees without a window.
     lens: Vec<usize>,
+    /// Positions that a row may come to see, if there is room for more than those.
+    room: Option<usize>,
     count: usize,
     tokens: usize,
 }
 
-impl Plan {
-    /// Checks the segments of `rows` rows, and uploads where they are: a kernel cannot check.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] for segments that leave the rows or the blocks; as [`Memory::upload`].
-    pub fn upload(
-        driver: &Driver,
-        segments: &[Segment],
-        rows: usize,
-        cache: &Cache,
-    ) -> Result<Self> {
+/// What a plan is made of, on the host.
+struct Words {
+    slots: Vec<u32>,
+    spans: Vec<u32>,
+    table: Vec<u32>,
+    lens: Vec<usize>,
+}
+
+impl Words {
+    /// Checks the segments of `rows` rows against a cache's shape: a kernel cannot check.
+    fn new(segments: &[Segment], rows: usize, [count, tokens]: [usize; 2]) -> Result<Self> {
         const OP: &str = "cuda::paged::Plan";
-        let Cache { count, tokens, .. } = *cache;
         check_segments(OP, segments, rows, [count, tokens])?;
         size(OP, "blocks", segments.iter().map(|segment| segment.blocks.len()).sum())?;
         let (mut slots, mut lens) = (vec![NO_SLOT; rows], vec![0; rows]);
@@ -140,10 +141,49 @@ impl Plan {
                 let len = size(OP, "positions", position + 1)?;
                 spans[2 * row..][..2].copy_from_slice(&[len, table.len() as u32]);
             }
-            table.extend_from_slice(&segment.blocks);
+            // Blocks of positions that are not there yet are not read.
+            table.extend_from_slice(&segment.blocks[..segment.len.div_ceil(tokens)]);
+        }
+        Ok(Self { slots, spans, table, lens })
+    }
+}
+
+impl Plan {
+    /// Checks the segments of `rows` rows, and uploads where they are. With `room`, `Plan::set` can put
+    /// others in their place that see up to so many positions a row.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for segments that leave the rows, the blocks or the room; as [`Memory::upload`].
+    pub fn upload(
+        driver: &Driver,
+        segments: &[Segment],
+        (rows, room): (usize, Option<usize>),
+        cache: &Cache,
+    ) -> Result<Self> {
+        let Cache { count, tokens, .. } = *cache;
+        let Words { slots, spans, mut table, lens } = Words::new(segments, rows, [count, tokens])?;
+        check_room(&lens, room)?;
+        if let Some(room) = room {
+            table.resize(table.len().max(rows * room.div_ceil(tokens)), 0);
         }
         let [slots, spans, table] = [slots, spans, table].map(|all| Memory::upload(driver, &all));
-        Ok(Self { slots: slots?, spans: spans?, table: table?, lens, count, tokens })
+        Ok(Self { slots: slots?, spans: spans?, table: table?, lens, room, count, tokens })
+    }
+
+    /// Other segments of as many rows in the place of these.
+    ///
+    /// # Errors
+    /// As [`Plan::upload`]; [`Error::Argument`] too where there are more blocks than there is room for.
+    pub(crate) fn set(&mut self, segments: &[Segment]) -> Result<()> {
+        let rows = self.lens.len();
+        let Words { slots, spans, table, lens } =
+            Words::new(segments, rows, [self.count, self.tokens])?;
+        check_room(&lens, Some(self.room.unwrap_or(0)))?;
+        self.slots.slice_mut().upload(&slots)?;
+        self.spans.slice_mut().upload(&spans)?;
+        self.table.slice_mut().range(0..table.len())?.upload(&table)?;
+        self.lens = lens;
+        Ok(())
     }
 
     /// Whether it was made for so many rows and a cache of this shape, on its driver.
@@ -163,10 +203,27 @@ impl Plan {
         Err(Error::argument(op, problem))
     }
 
-    /// The most parts that a row is cut into, as `span_of` of the source cuts it.
+    /// The most parts that a row is cut into, as `span_of` of the source cuts it; with room, that a row
+    /// may come to be cut into.
     fn splits(&self, window: usize) -> usize {
+        if let Some(room) = self.room {
+            // A window that does not begin with a part reaches into one more.
+            return room.div_ceil(SPLIT).min(window.div_ceil(SPLIT).saturating_add(1)).max(1);
+        }
         let parts = |&len: &usize| len.div_ceil(SPLIT) - len.saturating_sub(window) / SPLIT;
         self.lens.iter().map(parts).max().unwrap_or(0).max(1)
+    }
+}
+
+/// No row sees more than there is room for.
+fn check_room(lens: &[usize], room: Option<usize>) -> Result<()> {
+    let Some(room) = room else { return Ok(()) };
+    match lens.iter().find(|len| **len > room) {
+        None => Ok(()),
+        Some(len) => {
+            let problem = format!("a row sees {len} positions, but there is room for {room}");
+            Err(Error::argument("cuda::paged::Plan", problem))
+        }
     }
 }
 

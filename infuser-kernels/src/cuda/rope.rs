@@ -40,19 +40,28 @@ impl Positions {
     /// [`Error::Argument`] naming the first position that has no row; as
     /// [`super::Memory::upload`].
     pub fn upload(driver: &Driver, positions: &[u32], rows: usize) -> Result<Self> {
-        if let Some(t) = positions.iter().position(|&p| p as usize >= rows) {
-            let problem =
-                format!("`positions`[{t}] is {}, but the tables end at {rows}", positions[t]);
-            return Err(Error::argument("cuda::rope::positions", problem));
-        }
+        check_positions(positions, rows)?;
         let memory = super::Memory::upload(driver, positions)?;
         Ok(Self { memory, len: positions.len(), rows })
+    }
+
+    /// Other positions, as many, for the same tables, in the place of these.
+    pub(super) fn set(&mut self, positions: &[u32]) -> Result<()> {
+        check_positions(positions, self.rows)?;
+        self.memory.slice_mut().upload(positions)
     }
 
     /// The rows of the tables that they were checked against.
     pub fn rows(&self) -> usize {
         self.rows
     }
+}
+
+/// Every position has a row in the tables.
+fn check_positions(positions: &[u32], rows: usize) -> Result<()> {
+    let Some(t) = positions.iter().position(|&p| p as usize >= rows) else { return Ok(()) };
+    let problem = format!("`positions`[{t}] is {}, but the tables end at {rows}", positions[t]);
+    Err(Error::argument("cuda::rope::positions", problem))
 }
 
 /// Rotates every head of every token in place.

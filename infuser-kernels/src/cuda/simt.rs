@@ -9,6 +9,8 @@ use std::{
     fs,
     path::Path,
     process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread::{self, ThreadId},
 };
 
 use half::bf16;
@@ -69,6 +71,21 @@ pub struct Emulator {
     launch: LaunchFn,
     kernel: KernelFn,
     order: Order,
+    /// What a thread that records queues instead of doing it.
+    queue: Mutex<Option<(ThreadId, Vec<Queued>)>>,
+}
+
+/// What a stream can be given.
+#[derive(Debug)]
+pub(super) enum Queued {
+    /// A kernel, its grid, its threads a block, and the bits of its arguments.
+    Launch(Kernel, [u32; 3], u32, Vec<u64>),
+    /// A product, and the addresses of its matrices.
+    Multiply(Product, [u64; 3]),
+    /// From, to, bytes.
+    Copy(u64, u64, usize),
+    /// Address, bytes.
+    Zero(u64, usize),
 }
 
 /// As the allocation of a GPU is aligned to more than any access is wide.
@@ -141,12 +158,62 @@ impl Emulator {
             let kernel = library.get::<KernelFn>(b"simt_kernel\0").map_err(|e| e.to_string())?;
             (*launch, *kernel)
         };
-        Ok(Self { launch, kernel, order: Order::Forward })
+        Ok(Self { launch, kernel, order: Order::Forward, queue: Mutex::default() })
     }
 
     /// The same kernels, run in another order.
     pub fn in_order(&self, order: Order) -> Self {
-        Self { launch: self.launch, kernel: self.kernel, order }
+        Self { launch: self.launch, kernel: self.kernel, order, queue: Mutex::default() }
+    }
+
+    /// The same kernels in the same order.
+    pub(super) fn again(&self) -> Self {
+        self.in_order(self.order)
+    }
+
+    pub(super) fn begin_capture(&self) {
+        *self.queue() = Some((thread::current().id(), Vec::new()));
+    }
+
+    pub(super) fn end_capture(&self) -> Vec<Queued> {
+        self.queue().take().map(|(_, queue)| queue).unwrap_or_default()
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Option<(ThreadId, Vec<Queued>)>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether work is only queued now.
+    fn queues(&self, work: impl FnOnce() -> Queued) -> bool {
+        match &mut *self.queue() {
+            Some((thread, queue)) if *thread == thread::current().id() => {
+                queue.push(work());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Does what was queued.
+    ///
+    /// # Safety
+    /// As [`super::Driver::launch`] and [`super::Driver::multiply`], when it was queued and now.
+    pub(super) unsafe fn replay(&self, queued: &[Queued]) -> Result<(), String> {
+        for work in queued {
+            match work {
+                Queued::Launch(kernel, grid, block, bits) => {
+                    // SAFETY: the caller's promise, word for word.
+                    unsafe { self.launch(*kernel, *grid, *block, &mut bits.clone()) }?;
+                }
+                Queued::Multiply(product, addresses) => {
+                    // SAFETY: the caller's promise, word for word.
+                    unsafe { self.multiply(*product, *addresses) }?;
+                }
+                Queued::Copy(from, to, bytes) => self.copy_within(*from, *to, *bytes),
+                Queued::Zero(address, bytes) => self.zero(*address, *bytes),
+            }
+        }
+        Ok(())
     }
 
     /// What the sources export: symbol and parameter letters.
@@ -172,6 +239,9 @@ impl Emulator {
         block: u32,
         bits: &mut [u64],
     ) -> Result<(), String> {
+        if self.queues(|| Queued::Launch(kernel, grid, block, bits.to_vec())) {
+            return Ok(());
+        }
         let name = CString::new(kernel.symbol()).map_err(|error| error.to_string())?;
         let signature = CString::new(kernel.signature()).map_err(|error| error.to_string())?;
         let mut arguments: Vec<*mut c_void> =
@@ -215,6 +285,9 @@ impl Emulator {
         product: Product,
         [a, b, c]: [u64; 3],
     ) -> Result<(), String> {
+        if self.queues(|| Queued::Multiply(product, [a, b, c])) {
+            return Ok(());
+        }
         let [rows, cols, inner] =
             [product.rows, product.cols, product.inner].map(|size| size as usize);
         let len = rows * cols;
@@ -287,12 +360,18 @@ impl Emulator {
     }
 
     pub(super) fn copy_within(&self, from: u64, to: u64, bytes: usize) {
+        if self.queues(|| Queued::Copy(from, to, bytes)) {
+            return;
+        }
         // SAFETY: both addresses are those of borrowed slices with as many bytes as are passed here, one
         // of them exclusively, so they do not overlap.
         unsafe { (from as *const u8).copy_to_nonoverlapping(to as *mut u8, bytes) };
     }
 
     pub(super) fn zero(&self, address: u64, bytes: usize) {
+        if self.queues(|| Queued::Zero(address, bytes)) {
+            return;
+        }
         // SAFETY: the address is that of an exclusively borrowed slice of as many bytes as are passed.
         unsafe { (address as *mut u8).write_bytes(0, bytes) };
     }

@@ -6,6 +6,7 @@ mod bias;
 mod elementwise;
 mod embedding;
 mod gpu;
+mod graph;
 mod head;
 mod influence;
 mod list;
@@ -72,7 +73,7 @@ fn emulator() -> &'static Emulator {
 }
 
 fn driver(order: Order) -> Driver {
-    Driver::Simt(Arc::new(emulator().in_order(order)))
+    Driver::simt(emulator().in_order(order))
 }
 
 /// Hard values as bf16, and what they are in f32.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use infuser_kernels::{Device, Dims};
+use infuser_kernels::{Arena, Device, Dims};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
@@ -60,6 +60,7 @@ impl Inventory {
 pub fn load(folder: &Path, device: Device) -> Result<Model> {
     let config = ModelConfig::read(folder)?;
     let layout = Layout::new(&config);
+    let device = device.in_arena(Arena::Weights);
     let mut buffers: Vec<Option<infuser_kernels::Buffer>> =
         layout.params().iter().map(|_| None).collect();
     visit(folder, &config, &layout, |index, param, path, tensor| {

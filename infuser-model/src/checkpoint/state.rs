@@ -82,7 +82,7 @@ pub fn load_state(path: &Path, model: &mut Model, optimizer: &mut Optimizer) -> 
     let master = if device.float() == infuser_kernels::Dtype::F32 {
         None
     } else {
-        let mut master = Tensors::zeros(model.layout(), device)?;
+        let mut master = Tensors::optimizer_zeros(model.layout(), &device)?;
         copy(&weights, &mut master)?;
         Some(master)
     };

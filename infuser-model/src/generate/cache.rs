@@ -1,6 +1,6 @@
 //! Keys and values of tokens already seen, in blocks, of all layers.
 
-use infuser_kernels::{Device, ops::paged::Blocks};
+use infuser_kernels::{Arena, Device, ops::paged::Blocks};
 
 use crate::{config::ModelConfig, error::Result};
 
@@ -23,7 +23,8 @@ impl Cache {
         tokens: usize,
     ) -> Result<Self> {
         let heads = [config.kv_heads, config.head_width];
-        let layer = |_| Ok(Blocks::new(device, blocks, tokens, heads)?);
+        let device = device.in_arena(Arena::Cache);
+        let layer = |_| Ok(Blocks::new(&device, blocks, tokens, heads)?);
         Ok(Self { layers: (0..config.layers.len()).map(layer).collect::<Result<_>>()? })
     }
 

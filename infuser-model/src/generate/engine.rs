@@ -13,10 +13,13 @@ use std::{
     sync::Arc,
 };
 
-use infuser_kernels::{Buffer, ops::sample};
+use infuser_kernels::{Buffer, Device, ops::sample};
 
 use super::{
-    Cache, Decode, FinishReason, Request, Sample, blocks::BlockPool, sequence::Sequence,
+    Cache, Decode, FinishReason, Request, Sample,
+    blocks::BlockPool,
+    graphs::{DecodeGraphs, Pass},
+    sequence::Sequence,
     step::StepBuilder,
 };
 use crate::{
@@ -39,6 +42,8 @@ pub struct Options {
     pub max_sequences: usize,
     /// Whether requests that begin alike compute the common blocks once.
     pub share_prefixes: bool,
+    /// Whether decode steps on CUDA are recorded as graphs and replayed.
+    pub decode_graphs: bool,
 }
 
 impl Default for Options {
@@ -49,6 +54,7 @@ impl Default for Options {
             step_tokens: 512,
             max_sequences: 128,
             share_prefixes: true,
+            decode_graphs: true,
         }
     }
 }
@@ -76,6 +82,8 @@ impl Options {
 pub struct Counters {
     /// Forward passes.
     pub steps: u64,
+    /// Those among them that were replayed from a graph.
+    pub replayed_steps: u64,
     /// Tokens that were computed, new ones and those that a preemption lost included.
     pub computed_tokens: u64,
     /// Tokens of prompts among them.
@@ -108,6 +116,7 @@ pub struct Engine<'m> {
     pool: BlockPool,
     workspace: Workspace,
     logits: Buffer,
+    graphs: DecodeGraphs,
     /// Oldest first.
     running: Vec<Sequence>,
     waiting: VecDeque<Sequence>,
@@ -136,6 +145,7 @@ impl<'m> Engine<'m> {
             pool: BlockPool::new(count),
             workspace: model.workspace(Keep::Nothing)?,
             logits: model.device().zeros_f32(&[0, model.config().vocab])?,
+            graphs: DecodeGraphs::new(options.decode_graphs, options.max_sequences),
             running: Vec::new(),
             waiting: VecDeque::new(),
             live: HashSet::new(),
@@ -354,21 +364,31 @@ impl<'m> Engine<'m> {
             self.counters.prompt_tokens += (range.end.min(prompt) - range.start.min(prompt)) as u64;
             self.counters.computed_tokens += *count as u64;
         }
-        let step = step.build(&self.model.device())?;
-        self.counters.steps += 1;
-        self.model.step(
-            &step,
-            &self.packed,
-            &mut self.cache,
-            &mut self.workspace,
-            &mut self.logits,
-        )?;
+        let decodes =
+            |(sequence, count): (&Sequence, &usize)| (*count, sequence.pending()) == (1, 1);
+        let all_decode = self.running.iter().zip(plan).all(decodes);
+        self.forward(step, all_decode)?;
         let (tokens, learn) = (self.options.block_tokens, self.options.share_prefixes);
         for (sequence, count) in self.running.iter_mut().zip(plan) {
             sequence.advance(*count, &mut self.pool, tokens, learn);
         }
         let rows = self.fork(rows)?;
         self.draw(&rows, finished)
+    }
+
+    /// One forward pass. A decode step computes the next token of every sequence in it and nothing else.
+    fn forward(&mut self, step: StepBuilder, decodes: bool) -> Result<()> {
+        self.counters.steps += 1;
+        let Self { model, packed, cache, workspace, logits, .. } = self;
+        let mut pass = Pass { model, packed, cache, workspace, logits };
+        match self.model.device() {
+            Device::Cuda(driver) if decodes => {
+                let replayed = self.graphs.decode(&driver, step, pass)?;
+                self.counters.replayed_steps += u64::from(replayed);
+                Ok(())
+            }
+            device => pass.run(&step.build(&device)?),
+        }
     }
 
     /// Where a prompt is done, lets the request's other samples share it. Each running sequence's row

@@ -32,9 +32,41 @@ pub(super) struct StepBuilder {
     segments: Vec<Segment>,
     output_rows: Vec<u32>,
     max_position: usize,
+    /// Whether other tokens are to take the place of these.
+    again: bool,
+}
+
+impl Step {
+    /// Puts the tokens of another step of this shape in the place of these, as [`StepBuilder::padded`]
+    /// made both.
+    pub(super) fn set(&mut self, step: &StepBuilder) -> Result<()> {
+        self.tokens.set_u32(&step.tokens)?;
+        self.positions.set_u32(&step.positions)?;
+        Ok(self.segments.set(step.segments.clone())?)
+    }
 }
 
 impl StepBuilder {
+    /// Tokens so far.
+    pub(super) fn rows(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// One past the largest position so far.
+    pub(super) fn max_position(&self) -> usize {
+        self.max_position
+    }
+
+    /// A step of `rows` rows with an output each, that may see `positions` positions. Those beyond the
+    /// tokens so far see nothing.
+    pub(super) fn padded(mut self, rows: usize, positions: usize) -> Self {
+        self.tokens.resize(rows, 0);
+        self.positions.resize(rows, 0);
+        self.output_rows = (0..rows as u32).collect();
+        (self.max_position, self.again) = (positions, true);
+        self
+    }
+
     /// Adds `tokens` of a sequence, the first at `position`; `blocks` are all of the sequence's. If
     /// the token after the last is asked for, returns the row of the logits.
     pub(super) fn add(
@@ -60,7 +92,11 @@ impl StepBuilder {
             tokens: device.upload_u32(self.tokens)?,
             positions: device.upload_u32(self.positions)?,
             max_position: self.max_position,
-            segments: self.segments.into(),
+            segments: if self.again {
+                Segments::with_room(self.segments, self.max_position)
+            } else {
+                self.segments.into()
+            },
             unpaged: attention::Segments::default(),
             output_rows: device.upload_u32(self.output_rows)?,
         })

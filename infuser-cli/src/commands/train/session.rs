@@ -149,7 +149,8 @@ impl Session {
         let tokens = self.display.tokens();
         let rate = tokens as f64 / self.started.elapsed().as_secs_f64();
         let config = self.trainer.config();
-        let summary = json!({
+        let memory = self.trainer.solver().model.device().memory_use();
+        let mut summary = json!({
             "recipe": self.recipe,
             "seed": config.run.seed,
             "iterations": self.trainer.iteration(),
@@ -160,6 +161,12 @@ impl Session {
             "tokens_drawn": tokens,
             "tokens_per_second": rate,
         });
+        if let Some(note) = device::graph_note(&self.trainer.solver().model.device()) {
+            self.display.line(&note);
+        }
+        if let Some(memory) = memory {
+            summary["device_peak_bytes"] = device::peaks(&memory);
+        }
         folder.write("summary.json", &format!("{summary:#}\n"))?;
         let shown = |value: Option<&f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
         let mut page = format!(
@@ -175,6 +182,9 @@ impl Session {
             if let Some(secs) = by_stage.get(stage.name()) {
                 page += &format!("  {:<20}{secs:.1}\n", stage.name());
             }
+        }
+        if let Some(memory) = memory {
+            page += &format!("{:<22}{}\n", "peak of GPU memory", device::peaks_text(&memory));
         }
         page += &format!(
             "{:<22}{rate:.0}\n{:<22}{}\n",

@@ -1,13 +1,17 @@
 //! The same checks on a GPU, where there is one.
 
 use super::*;
-use crate::{Error, cuda::Gpu, ops::rope::Direction};
+use crate::{
+    Error,
+    cuda::{Folders, Gpu},
+    ops::rope::Direction,
+};
 
 /// `None`, with a line, on a machine without a GPU; an error there if one is required.
 fn gpu() -> Option<Driver> {
     let nvrtc = env::var_os("INFUSER_NVRTC").map(PathBuf::from);
-    match Gpu::open(0, nvrtc.as_deref()) {
-        Ok(gpu) => Some(Driver::Gpu(Arc::new(gpu))),
+    match Gpu::open(0, Folders { libraries: nvrtc.as_deref(), cubins: None }) {
+        Ok(gpu) => Some(Driver::gpu(Arc::new(gpu))),
         // What is not a plain refusal is a fault of this crate.
         Err(Error::Driver { action, problem }) => {
             let required = env::var("INFUSER_REQUIRE_GPU").is_ok_and(|value| value == "1");
@@ -29,6 +33,7 @@ fn kernels_on_a_gpu_equal_the_cpu_ops() {
     elementwise::check_cast(&driver);
     elementwise::check_fill(&driver);
     embedding::check(&driver);
+    graph::check(&driver);
     influence::check(&driver);
     influence::check_scales(&driver);
     optimizer::check_norm(&driver);

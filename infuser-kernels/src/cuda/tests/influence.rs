@@ -49,8 +49,8 @@ impl Case {
         let mut sums = QuestionSums::zeros(driver, self.questions).unwrap();
         let exp_avg_sq = stepped.then_some(v.slice());
         let against = Against { target: m.slice(), exp_avg_sq, preconditioner };
-        sums.add(driver, g.slice(), &against).unwrap();
-        sums.download().unwrap()
+        sums.add(driver, 0..self.questions, g.slice(), &against).unwrap();
+        sums.download(0..self.questions).unwrap()
     }
 
     fn check(&self, driver: &Driver, preconditioner: Preconditioner, stepped: bool) {
@@ -122,9 +122,9 @@ fn tiles_add_up_to_the_tensor() {
         let exp_avg_sq = Some(v.slice().range(range.clone()).unwrap());
         let target = m.slice().range(range.clone()).unwrap();
         let against = Against { target, exp_avg_sq, preconditioner: ADAM };
-        sums.add(&driver, g.slice().range(range).unwrap(), &against).unwrap();
+        sums.add(&driver, 0..1, g.slice().range(range).unwrap(), &against).unwrap();
     }
-    assert_same(&sums.download().unwrap(), &case.cpu(&ADAM, true), &case.target);
+    assert_same(&sums.download(0..1).unwrap(), &case.cpu(&ADAM, true), &case.target);
     let error = g.slice().range(5..n + 1).unwrap_err();
     assert!(error.to_string().contains("elements 5..20001 of 20000"), "{error}");
 }
@@ -160,7 +160,7 @@ fn what_has_no_sums_is_an_error_value() {
     let mut refused = |exp_avg_sq, preconditioner| {
         let target = g.slice().range(0..3).unwrap();
         let against = Against { target, exp_avg_sq, preconditioner };
-        sums.add(&driver, g.slice(), &against).unwrap_err()
+        sums.add(&driver, 0..2, g.slice(), &against).unwrap_err()
     };
     let error = refused(Some(short.slice()), ADAM);
     assert!(matches!(error, Error::Shape { tensor: "exp_avg_sq", .. }), "{error}");
@@ -171,6 +171,6 @@ fn what_has_no_sums_is_an_error_value() {
     let target = g.slice().range(1..4).unwrap();
     let against =
         Against { target, exp_avg_sq: None, preconditioner: Preconditioner { step: 0, ..ADAM } };
-    let error = sums.add(&driver, g.slice(), &against).unwrap_err();
+    let error = sums.add(&driver, 0..2, g.slice(), &against).unwrap_err();
     assert!(error.to_string().contains("`target` does not start at a multiple"), "{error}");
 }

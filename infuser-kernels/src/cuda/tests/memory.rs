@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     Device, Dtype, Error,
-    cuda::{Slice, SliceMut, swiglu},
+    cuda::{Arena, Slice, SliceMut, swiglu},
     ops::{
         attention::{self, Attention, Segment, Segments},
         embedding,
@@ -39,6 +39,22 @@ fn memory_of_another_driver_is_refused() {
 fn a_length_that_overflows_is_refused() {
     let error = Memory::<f32>::unset(&driver(Order::Forward), usize::MAX / 2).unwrap_err();
     assert!(matches!(error, Error::Size { .. }), "{error}");
+}
+
+#[test]
+fn an_allocation_without_room_names_what_is_held() {
+    let driver = driver(Order::Forward);
+    let weights = Memory::<f32>::unset(&driver.in_arena(Arena::Weights), 3).unwrap();
+    let scratch = up(&driver, &[1u32; 2]);
+    // More than any machine addresses.
+    let error = Memory::<f32>::unset(&driver, 1 << 59).unwrap_err();
+    assert!(matches!(error, Error::Memory { .. }), "{error}");
+    let error = error.to_string();
+    let want = "on cuda, where there are weights 12, gradients 0, optimizer 0, activations 8, \
+                cache 0, 20 bytes in all";
+    assert!(error.ends_with(want), "{error}");
+    drop((weights, scratch));
+    assert_eq!(driver.memory_use().total().live_bytes, 0);
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub(super) fn check_norm(driver: &Driver) {
         for ends in [&[][..], &[1e30, 1e-30]] {
             let mut values = hard_values(7, count);
             values.iter_mut().zip(ends).for_each(|(value, end)| *value = *end);
-            let want = 1.0 + cpu_norm::sum_of_squares(buffer(&values, &[count]).view()).unwrap();
+            let want = 1.0 + cpu_norm::sum_of_squares(&[buffer(&values, &[count]).view()]).unwrap();
             let (x, mut total) = (up(driver, &values), up(driver, &[1.0f64]));
             grad_norm::add_sum_of_squares(driver, x.slice(), total.slice_mut()).unwrap();
             tolerance::check_f64(

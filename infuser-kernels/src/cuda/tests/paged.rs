@@ -109,15 +109,27 @@ impl Case {
 
     /// out, lse of the kernels.
     fn got(&self, driver: &Driver, fill: &Layout, ask: &Layout) -> [Vec<f32>; 2] {
+        let plan = |cache: &Cache| Plan::upload(driver, &ask.segments, (ask.rows, None), cache);
+        self.planned(driver, fill, ask.rows, plan)
+    }
+
+    /// The same with a plan of this making.
+    fn planned(
+        &self,
+        driver: &Driver,
+        fill: &Layout,
+        rows: usize,
+        ask: impl Fn(&Cache) -> crate::Result<Plan>,
+    ) -> [Vec<f32>; 2] {
         let [h, kv, e] = self.heads;
         let mut cache = Cache::new(driver, fill.blocks, self.tokens, [kv, e]).unwrap();
         let [k, v] = self.keys().map(|(values, _)| up(driver, &values));
-        let plan = Plan::upload(driver, &fill.segments, fill.rows, &cache).unwrap();
+        let plan = Plan::upload(driver, &fill.segments, (fill.rows, None), &cache).unwrap();
         cuda::append(driver, &mut cache, &plan, [k.slice(), v.slice()]).unwrap();
-        let q = up(driver, &self.queries(ask.rows).0);
-        let mut out = Memory::<bf16>::unset(driver, ask.rows * h * e).unwrap();
-        let mut lse = Memory::<f32>::unset(driver, ask.rows * h).unwrap();
-        let plan = Plan::upload(driver, &ask.segments, ask.rows, &cache).unwrap();
+        let q = up(driver, &self.queries(rows).0);
+        let mut out = Memory::<bf16>::unset(driver, rows * h * e).unwrap();
+        let mut lse = Memory::<f32>::unset(driver, rows * h).unwrap();
+        let plan = ask(&cache).unwrap();
         let outputs = (out.slice_mut(), lse.slice_mut());
         let q = (q.slice(), h);
         cuda::attention(driver, &self.attention(), &plan, q, &cache, outputs).unwrap();
@@ -165,11 +177,29 @@ fn a_row_has_the_same_bits_in_any_batch_blocks_and_order() {
     assert_eq!(lse[..4], want[1][..4]);
 }
 
+#[test]
+fn room_for_others_and_taking_their_place_change_no_bit() {
+    let driver = driver(Order::Forward);
+    for case in cases() {
+        let (fill, ask) = (layout(&case, 5, |s| s[0]), layout(&case, 5, |s| s[1]));
+        let longest = case.sequences.iter().map(|s| s[0]).max().unwrap_or(0);
+        let replaced = |cache: &Cache| {
+            let room = longest.next_power_of_two() + 300;
+            let mut plan = Plan::upload(&driver, &[], (ask.rows, Some(room)), cache)?;
+            plan.set(&ask.segments).map(|()| plan)
+        };
+        let got = case.planned(&driver, &fill, ask.rows, replaced);
+        let bits = |values: &[Vec<f32>; 2]| values.concat().into_iter().map(f32::to_bits).collect();
+        let [got, want]: [Vec<u32>; 2] = [bits(&got), bits(&case.got(&driver, &fill, &ask))];
+        assert_eq!(got, want, "{}", case.name);
+    }
+}
+
 /// A cache of two blocks whose first holds one row, and the values of the row.
 fn one_block(driver: &Driver) -> (Cache, Plan, [Vec<bf16>; 2]) {
     let mut cache = Cache::new(driver, 2, 32, [1, 3]).unwrap();
     let segments = [Segment { q: 0..2, len: 2, blocks: vec![0] }];
-    let plan = Plan::upload(driver, &segments, 2, &cache).unwrap();
+    let plan = Plan::upload(driver, &segments, (2, None), &cache).unwrap();
     let values = [1, 2].map(|seed| hard_bf16(seed, 6).0);
     let [k, v] = values.each_ref().map(|values| up(driver, values));
     cuda::append(driver, &mut cache, &plan, [k.slice(), v.slice()]).unwrap();
@@ -199,8 +229,14 @@ fn what_does_not_fit_is_named() {
     let error = Cache::new(&driver, 2, 48, [1, 3]).unwrap_err().to_string();
     assert!(error.contains("blocks of 48 tokens, expected a multiple of 32"), "{error}");
     let outside = [Segment { q: 0..1, len: 40, blocks: vec![1] }];
-    let error = Plan::upload(&driver, &outside, 1, &cache).unwrap_err().to_string();
+    let error = Plan::upload(&driver, &outside, (1, None), &cache).unwrap_err().to_string();
     assert!(error.contains("40 positions in 1 blocks"), "{error}");
+    let one = |len| [Segment { q: 0..1, len, blocks: vec![1] }];
+    let mut roomy = Plan::upload(&driver, &one(2), (1, Some(8)), &cache).unwrap();
+    roomy.set(&one(8)).unwrap();
+    let error = roomy.set(&one(9)).unwrap_err().to_string();
+    assert!(error.contains("a row sees 9 positions, but there is room for 8"), "{error}");
+    assert!(Plan::upload(&driver, &one(9), (1, Some(8)), &cache).is_err());
     let short = up(&driver, &[bf16::ONE; 5]);
     let error = cuda::append(&driver, &mut cache, &plan, [short.slice(); 2]).unwrap_err();
     assert!(matches!(error, Error::Shape { tensor: "k", .. }), "{error}");

@@ -18,7 +18,7 @@ fn failures(bug: &Bug, only: Vec<Source>, check: fn(&Driver)) -> Vec<String> {
     let planted = Some((bug.from, bug.to));
     let emulator = build(bug.name, &Build { planted, only, ..Build::default() }).unwrap();
     let failure = |order| {
-        let driver = Driver::Simt(Arc::new(emulator.in_order(order)));
+        let driver = Driver::simt(emulator.in_order(order));
         let failure = catch_unwind(AssertUnwindSafe(|| check(&driver))).err()?;
         Some(failure.downcast_ref::<String>().cloned().unwrap_or_default())
     };

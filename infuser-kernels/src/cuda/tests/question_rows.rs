@@ -6,7 +6,7 @@ use crate::{
     Buffer, Device,
     cuda::Kernel,
     ops::influence::{Preconditioner, Sums},
-    ops::question_sums::{self as op, Against, Questions, Touched},
+    ops::question_sums::{self as op, Against, Questions, Tally, Touched},
     testing::buffer,
 };
 
@@ -61,9 +61,9 @@ fn run(
     let exp_avg_sq = (step > 0).then(|| v.view());
     let preconditioner = Preconditioner { step, ..ADAM };
     let against = Against { target: target.view(), exp_avg_sq, preconditioner };
-    let mut sums = vec![Sums::default(); questions.len()];
-    op::touched(held.view(), &touched, &against, &mut sums).unwrap();
-    (held.to_f32().unwrap(), dy.to_f32().unwrap(), sums)
+    let mut tally = Tally::new(questions.len());
+    op::touched(held.view(), &touched, &against, &mut tally).unwrap();
+    (held.to_f32().unwrap(), dy.to_f32().unwrap(), tally.finish().unwrap())
 }
 
 pub(super) fn check(driver: &Driver) {
@@ -112,9 +112,9 @@ fn sums_of_a_weight_equal_the_cpu_op() {
             let [m, v] = [&target, &v].map(|t| device.upload_f32(t.clone(), &[n, k]).unwrap());
             let exp_avg_sq = (step > 0).then(|| v.view());
             let against = Against { target: m.view(), exp_avg_sq, preconditioner };
-            let mut sums = vec![Sums::default(); 3];
-            op::linear(dy.view(), x.view(), &questions(rows), &against, &mut sums).unwrap();
-            sums
+            let mut tally = Tally::new(3);
+            op::linear(dy.view(), x.view(), &questions(rows), &against, &mut tally).unwrap();
+            tally.finish().unwrap()
         };
         let (got, want) = (run(&Device::Cuda(driver(Order::Forward))), run(&Device::Cpu));
         let m = target.iter().map(|m| f64::from(*m).powi(2)).sum::<f64>().sqrt();
@@ -156,4 +156,21 @@ fn a_row_or_a_question_that_is_not_there_is_refused() {
     let error = op::take_rows(dy.view_mut(), x.view(), &questions(2), taken, on_cpu.view_mut())
         .unwrap_err();
     assert_eq!(error.to_string(), "question_sums::take_rows: `rows` is on cpu, expected cuda");
+}
+
+/// More parts than a chunk has places for, of one gradient each, so that their sum is known.
+#[test]
+fn parts_of_sums_are_all_there() {
+    let device = Device::Cuda(driver(Order::Forward));
+    let [gradient, target] = [3.0, 2.0].map(|value| device.upload_f32(vec![value], &[1]).unwrap());
+    let preconditioner = Preconditioner { step: 0, ..ADAM };
+    let against = Against { target: target.view(), exp_avg_sq: None, preconditioner };
+    let (mut tally, count) = (Tally::new(2), 16_500);
+    for part in 0..count {
+        tally.add(part % 2, gradient.view(), &against).unwrap();
+    }
+    let sums = tally.finish().unwrap();
+    let half = (count / 2) as f64;
+    assert!(sums.iter().all(|own| (own.dot, own.gradient_sq) == (6.0 * half, 9.0 * half)));
+    assert!(Tally::new(2).finish().unwrap().iter().all(|own| *own == Sums::default()));
 }

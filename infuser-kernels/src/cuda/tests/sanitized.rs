@@ -14,12 +14,13 @@ const INSIDE: &str = "INFUSER_SIMT_SANITIZER";
 const PLANT: &str = "INFUSER_SIMT_OVERRUN";
 
 /// Modules of tests.
-const KERNELS: [&str; 14] = [
+const KERNELS: [&str; 15] = [
     "advantage::",
     "attention::",
     "bias::",
     "elementwise::",
     "embedding::",
+    "graph::what_is_replayed",
     "head::",
     "influence::",
     "optimizer::",
@@ -147,7 +148,7 @@ fn overruns_if_asked() {
     let planted = Some((from, to));
     let build_with = Build { sanitizer: Some("address"), planted, only: vec![Source::RmsNorm] };
     let emulator = build("overrun", &build_with).unwrap();
-    let driver = Driver::Simt(Arc::new(emulator));
+    let driver = Driver::simt(emulator);
     let (x, w) = (up(&driver, &[bf16::ONE; 16]), up(&driver, &[bf16::ONE; 8]));
     let mut y = up(&driver, &[bf16::ONE; 16]);
     let mut rstd = up(&driver, &[0.0f32; 2]);
@@ -168,6 +169,6 @@ fn races_if_asked() {
     let build_with = Build { sanitizer: Some("thread"), planted: Some((from, "//")), only };
     let columns = Source::Columns.text().contains(from);
     let emulator = build("race", &build_with).unwrap().in_order(Order::Reverse);
-    let driver = Driver::Simt(Arc::new(emulator));
+    let driver = Driver::simt(emulator);
     if columns { bias::check_backward(&driver) } else { sample::check_settings(&driver) }
 }

@@ -4,7 +4,7 @@
 //! |g| = √(Σ_tensors Σ_i g_i²)        factor = min(1, max_norm / (|g| + 1e-6))
 //! ```
 //!
-//! The sum over the tensors and the root are the caller's; the factor goes to
+//! The root is the caller's; the factor goes to
 //! [`adamw::step`](super::adamw::step), so that clipping costs no pass over the gradients.
 
 mod cpu;
@@ -16,20 +16,26 @@ mod tests;
 
 use crate::{Device, View, error::Result};
 
-/// `Σ_i x_i²`, summed in f64: squares of f32 values are exact there and cannot overflow.
+/// `Σ_tensors Σ_i x_i²`, summed in f64: squares of f32 values are exact there and cannot overflow. On
+/// CUDA the host waits once, for the sum of all.
 ///
 /// An infinite element gives infinity, a NaN gives NaN.
 ///
 /// # Shapes
-/// Any; 0 for a tensor without elements.
+/// Any; 0 for no tensors, or none with elements.
 ///
 /// # Errors
-/// [`crate::Error::Dtype`] if `x` does not hold f32.
-pub fn sum_of_squares(x: View<'_>) -> Result<f64> {
+/// [`crate::Error::Dtype`] if an `x` does not hold f32, [`crate::Error::Device`] if two are on different
+/// devices.
+pub fn sum_of_squares(tensors: &[View<'_>]) -> Result<f64> {
     const OP: &str = "grad_norm::sum_of_squares";
-    match x.device() {
-        Device::Cpu => Ok(cpu::sum_of_squares(x.f32(OP, "x")?)),
-        Device::Cuda(driver) => cuda::sum_of_squares(&driver, OP, x),
+    let Some(first) = tensors.first() else { return Ok(0.0) };
+    match first.device() {
+        Device::Cpu => {
+            let add = |sum, x: &View<'_>| Ok(sum + cpu::sum_of_squares(x.f32(OP, "x")?));
+            tensors.iter().try_fold(0.0, add)
+        }
+        Device::Cuda(driver) => cuda::sum_of_squares(&driver, OP, tensors),
     }
 }
 

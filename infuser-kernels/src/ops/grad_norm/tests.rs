@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::{buffer, hard_values, on_threads, widen};
 
 fn sum(values: &[f32]) -> f64 {
-    sum_of_squares(buffer(values, &[values.len()]).view()).unwrap()
+    sum_of_squares(&[buffer(values, &[values.len()]).view()]).unwrap()
 }
 
 #[track_caller]
@@ -60,7 +60,12 @@ fn the_number_of_threads_and_the_shape_do_not_show() {
     for threads in [2, 5] {
         assert_eq!(one.to_bits(), on_threads(threads, || sum(&values)).to_bits());
     }
-    assert_eq!(one, sum_of_squares(buffer(&values, &[7, 30_001]).view()).unwrap());
+    let shaped = buffer(&values, &[7, 30_001]);
+    assert_eq!(one, sum_of_squares(&[shaped.view()]).unwrap());
+    let parts = [0..3, 3..3, 3..7].map(|rows| shaped.rows(rows).unwrap());
+    let own = parts.map(|part| sum_of_squares(&[part]).unwrap());
+    assert_eq!(sum_of_squares(&parts).unwrap(), own[0] + own[1] + own[2]);
+    assert_eq!(sum_of_squares(&[]).unwrap(), 0.0);
 }
 
 #[test]
@@ -76,6 +81,6 @@ fn the_factor_is_that_of_torch() {
 #[test]
 fn a_wrong_type_names_the_tensor() {
     let ids = Device::Cpu.upload_u32(vec![1, 2]).unwrap();
-    let error = sum_of_squares(ids.view()).unwrap_err();
+    let error = sum_of_squares(&[ids.view()]).unwrap_err();
     assert_eq!(error.to_string(), "grad_norm::sum_of_squares: `x` holds u32, expected f32");
 }

@@ -25,6 +25,6 @@ pub(super) fn sums(
         preconditioner: *preconditioner,
     };
     let mut sums = QuestionSums::zeros(driver, 1)?;
-    sums.add(driver, on.f32("gradient", gradient)?, &against)?;
-    Ok(sums.download()?[0])
+    sums.add(driver, 0..1, on.f32("gradient", gradient)?, &against)?;
+    Ok(sums.download(0..1)?[0])
 }

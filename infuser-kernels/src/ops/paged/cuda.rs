@@ -3,7 +3,7 @@
 use super::{Attention, Segments};
 use crate::{
     View, ViewMut,
-    cuda::{self, Operands, paged::Cache},
+    cuda::{self, Arena, Operands, paged::Cache},
     error::Result,
 };
 
@@ -13,7 +13,7 @@ pub(super) fn append(
     segments: &Segments,
     [k, v]: [View<'_>; 2],
 ) -> Result<()> {
-    let driver = &cache.driver().clone();
+    let driver = &cache.driver().in_arena(Arena::Activations);
     let on = Operands::new(driver, op);
     let plan = segments.plan(k.dims().rows(), cache)?;
     cuda::paged::append(driver, cache, &plan, [on.bf16("k", k)?, on.bf16("v", v)?])
@@ -26,7 +26,7 @@ pub(super) fn attention(
     cache: &Cache,
     [out, lse]: [ViewMut<'_>; 2],
 ) -> Result<()> {
-    let driver = &cache.driver().clone();
+    let driver = &cache.driver().in_arena(Arena::Activations);
     let on = Operands::new(driver, op);
     let plan = segments.plan(q.dims().rows(), cache)?;
     let outputs = (on.bf16_mut("out", out)?, on.f32_mut("lse", lse)?);

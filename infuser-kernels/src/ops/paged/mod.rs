@@ -20,7 +20,7 @@ use super::attention::check_window;
 use crate::{
     Buffer, Device, View, ViewMut, check,
     cuda::{
-        kept,
+        Arena, in_place, kept,
         paged::{Cache, Plan},
     },
     error::{Error, Result},
@@ -70,12 +70,14 @@ pub struct Segment {
 #[derive(Debug, Default)]
 pub struct Segments {
     list: Vec<Segment>,
+    /// Positions that a row may come to see, if others are to take the place of these.
+    room: Option<usize>,
     plan: OnceLock<Arc<Plan>>,
 }
 
 impl From<Vec<Segment>> for Segments {
     fn from(list: Vec<Segment>) -> Self {
-        Self { list, plan: OnceLock::new() }
+        Self { list, room: None, plan: OnceLock::new() }
     }
 }
 
@@ -88,9 +90,27 @@ impl Deref for Segments {
 }
 
 impl Segments {
+    /// These segments, with room for others of up to `room` positions in their place. More room takes more
+    /// work, and changes no result.
+    pub fn with_room(list: Vec<Segment>, room: usize) -> Self {
+        Self { list, room: Some(room), plan: OnceLock::new() }
+    }
+
+    /// Puts others, of as many rows, in the place of these: what was recorded with these
+    /// ([`crate::cuda::Graph`]) sees the new ones.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for segments that leave rows, blocks or room; [`Error::Driver`] if they cannot
+    /// be uploaded.
+    pub fn set(&mut self, list: Vec<Segment>) -> Result<()> {
+        self.list = list;
+        in_place(&mut self.plan, |plan| plan.set(&self.list))
+    }
+
     /// Uploaded for so many rows and a cache of this shape.
     fn plan(&self, rows: usize, cache: &Cache) -> Result<Arc<Plan>> {
-        let upload = || Plan::upload(cache.driver(), &self.list, rows, cache);
+        let driver = cache.driver().in_arena(Arena::Activations);
+        let upload = || Plan::upload(&driver, &self.list, (rows, self.room), cache);
         kept(&self.plan, |plan| plan.is_for(rows, cache), upload)
     }
 }

@@ -1,6 +1,8 @@
 //! The CUDA side of [`super`]: a question's gradient by a weight is one product into a scratch, with as
 //! many questions at a time as it has room for.
 
+use std::ops::Range;
+
 use super::{Against, Questions, Sums, Touched};
 use crate::{
     View, ViewMut, Write,
@@ -14,6 +16,61 @@ use crate::{
 
 /// Size of the gradients that exist at one time, unless a single one is larger.
 const SCRATCH_BYTES: usize = 64 << 20;
+
+/// Sums that a chunk of [`Parts`] has room for: half a MiB.
+const CHUNK: usize = 1 << 14;
+
+/// Parts of questions' sums on the device, in the order in which they were added, and whose each is.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    chunks: Vec<(QuestionSums, Vec<u32>)>,
+}
+
+impl Parts {
+    /// Places of zeros, one for each of `owners`.
+    fn places(
+        &mut self,
+        driver: &Driver,
+        owners: &[u32],
+    ) -> Result<(&mut QuestionSums, Range<usize>)> {
+        let fits = |(sums, taken): &(QuestionSums, Vec<u32>)| {
+            taken.len() + owners.len() <= sums.questions()
+        };
+        if !self.chunks.last().is_some_and(fits) {
+            let room = QuestionSums::zeros(driver, owners.len().max(CHUNK))?;
+            self.chunks.push((room, Vec::new()));
+        }
+        let Some((sums, taken)) = self.chunks.last_mut() else { unreachable!("just made") };
+        let start = taken.len();
+        taken.extend(owners);
+        Ok((sums, start..taken.len()))
+    }
+
+    /// A stored gradient's.
+    pub(super) fn add(
+        &mut self,
+        driver: &Driver,
+        op: &'static str,
+        question: u32,
+        gradient: View<'_>,
+        against: &Against<'_>,
+    ) -> Result<()> {
+        let on = Operands::new(driver, op);
+        let against = self::against(&on, against)?;
+        let (sums, place) = self.places(driver, &[question])?;
+        sums.add(driver, place, on.f32("gradient", gradient)?, &against)
+    }
+
+    /// Adds all of them on the host, in their order.
+    pub(super) fn add_to(&self, sums: &mut [Sums]) -> Result<()> {
+        for (chunk, owners) in &self.chunks {
+            for (owner, own) in owners.iter().zip(chunk.download(0..owners.len())?) {
+                sums[*owner as usize] += own;
+            }
+        }
+        Ok(())
+    }
+}
 
 pub(super) fn against<'a>(
     on: &Operands<'_>,
@@ -33,7 +90,7 @@ pub(super) fn linear(
     [dy, x]: [View<'_>; 2],
     questions: &Questions,
     against: &Against<'_>,
-    sums: &mut [Sums],
+    parts: &mut Parts,
 ) -> Result<()> {
     let on = Operands::new(driver, op);
     let (n, k) = (dy.dims().row_len(), x.dims().row_len());
@@ -61,11 +118,9 @@ pub(super) fn linear(
                 write = Write::Add;
             }
         }
-        let mut own = QuestionSums::zeros(driver, group.len())?;
-        own.add(driver, gradients.slice().range(0..group.len() * len)?, &against)?;
-        for (question, own) in group.iter().zip(own.download()?) {
-            sums[*question] += own;
-        }
+        let owners: Vec<u32> = group.iter().map(|question| *question as u32).collect();
+        let (sums, places) = parts.places(driver, &owners)?;
+        sums.add(driver, places, gradients.slice().range(0..group.len() * len)?, &against)?;
     }
     Ok(())
 }
@@ -93,16 +148,14 @@ pub(super) fn touched(
     rows: View<'_>,
     touched: &[Touched],
     against: &Against<'_>,
-    sums: &mut [Sums],
+    parts: &mut Parts,
 ) -> Result<()> {
     let on = Operands::new(driver, op);
     let ids: Vec<u32> = touched.iter().map(|touched| touched.id).collect();
     let [table_rows, width] = [against.target.dims().rows(), against.target.dims().row_len()];
     let ids = cuda::embedding::Ids::upload(driver, &ids, table_rows)?;
     let against = self::against(&on, against)?;
-    let all = influence::of_rows(driver, width, on.f32("rows", rows)?, &ids, &against)?;
-    for (touched, own) in touched.iter().zip(all) {
-        sums[touched.question as usize] += own;
-    }
-    Ok(())
+    let owners: Vec<u32> = touched.iter().map(|touched| touched.question).collect();
+    let (sums, places) = parts.places(driver, &owners)?;
+    sums.set_rows(driver, places, width, (on.f32("rows", rows)?, &ids), &against)
 }

@@ -17,16 +17,15 @@ mod cuda;
 mod questions;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
+mod tally;
 #[cfg(test)]
 mod tests;
 
 pub use questions::{Questions, Touched};
+pub use tally::Tally;
 
 use super::influence::{self, Preconditioner, Sums};
-use crate::{
-    Device, View, ViewMut, check,
-    error::{Error, Result},
-};
+use crate::{Device, View, ViewMut, check, error::Result};
 
 /// What the gradient of one tensor is compared with, in the shape of the tensor.
 #[derive(Debug, Clone, Copy)]
@@ -51,34 +50,27 @@ impl Against<'_> {
     /// Consecutive rows of all tensors.
     ///
     /// # Errors
-    /// [`Error::Argument`] if the range leaves them.
+    /// [`crate::Error::Argument`] if the range leaves them.
     pub fn rows(&self, range: std::ops::Range<usize>) -> Result<Self> {
         let exp_avg_sq = self.exp_avg_sq.map(|v| v.rows(range.clone())).transpose()?;
         Ok(Self { target: self.target.rows(range)?, exp_avg_sq, ..*self })
     }
 }
 
-fn check_count(op: &'static str, questions: usize, sums: usize) -> Result<()> {
-    if questions == sums {
-        return Ok(());
-    }
-    Err(Error::argument(op, format!("{sums} `sums` for {questions} questions")))
-}
-
-/// Adds to `sums_q` the sums of `g_q = Σ_{t of q} dy_t x_tᵀ`.
+/// Adds to question `q` of `tally` the sums of `g_q = Σ_{t of q} dy_t x_tᵀ`.
 ///
 /// # Shapes
-/// `dy`: `[T, N]`; `x`: `[T, K]`; `against`: `[N, K]`; `sums`: one a question.
+/// `dy`: `[T, N]`; `x`: `[T, K]`; `against`: `[N, K]`.
 ///
 /// # Errors
-/// [`Error::Shape`] or [`Error::Rank`] naming the tensor that does not fit; [`Error::Argument`] for
-/// rows outside the batch or a preconditioner out of range.
+/// [`crate::Error::Shape`] or [`crate::Error::Rank`] naming the tensor that does not fit;
+/// [`crate::Error::Argument`] for rows outside the batch, a `tally` of other questions, or a preconditioner out of range.
 pub fn linear(
     dy: View<'_>,
     x: View<'_>,
     questions: &Questions,
     against: &Against<'_>,
-    sums: &mut [Sums],
+    tally: &mut Tally,
 ) -> Result<()> {
     const OP: &str = "question_sums::linear";
     let [rows, n] = check::matrix(OP, "dy", dy.dims())?;
@@ -86,13 +78,21 @@ pub fn linear(
     check::shape(OP, "x", x.dims(), &[rows, k])?;
     against.check(OP, &[n, k])?;
     questions.check(OP, rows)?;
-    check_count(OP, questions.len(), sums.len())?;
+    tally.check(OP, questions.len())?;
     match dy.device() {
         Device::Cpu => {
             let factors = [dy.f32(OP, "dy")?, x.f32(OP, "x")?];
-            cpu::linear(factors, [n, k], questions, &cpu::Slices::new(OP, against)?, sums);
+            cpu::linear(
+                factors,
+                [n, k],
+                questions,
+                &cpu::Slices::new(OP, against)?,
+                &mut tally.sums,
+            );
         }
-        Device::Cuda(driver) => cuda::linear(&driver, OP, [dy, x], questions, against, sums)?,
+        Device::Cuda(driver) => {
+            cuda::linear(&driver, OP, [dy, x], questions, against, &mut tally.parts)?;
+        }
     }
     Ok(())
 }
@@ -110,7 +110,7 @@ pub fn linear(
 /// `dy`: `[T, N]`; `x`: `[T, K]`; `rows`: `[R, K]`, for the R rows of `touched`.
 ///
 /// # Errors
-/// As [`linear`]; [`Error::Argument`] for a table row that has no column.
+/// As [`linear`]; [`crate::Error::Argument`] for a table row that has no column.
 pub fn take_rows(
     dy: ViewMut<'_>,
     x: View<'_>,
@@ -137,11 +137,11 @@ pub fn take_rows(
     Ok(())
 }
 
-/// Adds to `sums_q` the sums of the touched rows of question `q`. All other rows of its gradient are
-/// zero and add nothing.
+/// Adds to question `q` of `tally` the sums of its touched rows. All other rows of its gradient are zero
+/// and add nothing.
 ///
 /// # Shapes
-/// `rows`: `[R, K]`; `against`: `[V, K]`; `sums`: one a question.
+/// `rows`: `[R, K]`; `against`: `[V, K]`.
 ///
 /// # Errors
 /// As [`linear`].
@@ -149,19 +149,21 @@ pub fn touched(
     rows: View<'_>,
     touched: &[Touched],
     against: &Against<'_>,
-    sums: &mut [Sums],
+    tally: &mut Tally,
 ) -> Result<()> {
     const OP: &str = "question_sums::touched";
     let [vocab, k] = check::matrix(OP, "target", against.target.dims())?;
     check::shape(OP, "rows", rows.dims(), &[touched.len(), k])?;
     against.check(OP, &[vocab, k])?;
-    Touched::check(OP, touched, sums.len(), 0..vocab)?;
+    Touched::check(OP, touched, tally.questions(), 0..vocab)?;
     match rows.device() {
         Device::Cpu => {
             let slices = cpu::Slices::new(OP, against)?;
-            cpu::touched(rows.f32(OP, "rows")?, k, touched, &slices, sums);
+            cpu::touched(rows.f32(OP, "rows")?, k, touched, &slices, &mut tally.sums);
         }
-        Device::Cuda(driver) => cuda::touched(&driver, OP, rows, touched, against, sums)?,
+        Device::Cuda(driver) => {
+            cuda::touched(&driver, OP, rows, touched, against, &mut tally.parts)?;
+        }
     }
     Ok(())
 }

@@ -39,9 +39,9 @@ impl Case {
         let (target, v) = (buffer(&self.target, &[n, k]), buffer(&self.exp_avg_sq, &[n, k]));
         let exp_avg_sq = (preconditioner.step > 0).then(|| v.view());
         let against = Against { target: target.view(), exp_avg_sq, preconditioner };
-        let mut sums = vec![Sums::default(); self.questions.len()];
-        linear(dy.view(), x.view(), &self.questions, &against, &mut sums).unwrap();
-        sums
+        let mut tally = Tally::new(self.questions.len());
+        linear(dy.view(), x.view(), &self.questions, &against, &mut tally).unwrap();
+        tally.finish().unwrap()
     }
 
     fn reference(&self, preconditioner: Preconditioner) -> Vec<Sums> {
@@ -133,11 +133,14 @@ fn sums_are_added_to() {
     let (dy, x) = (buffer(&case.dy, &[9, n]), buffer(&case.x, &[9, k]));
     let target = buffer(&case.target, &[n, k]);
     let against = Against { target: target.view(), exp_avg_sq: None, preconditioner: FRESH };
-    let mut sums = vec![Sums::default(); 4];
-    linear(dy.view(), x.view(), &case.questions, &against, &mut sums).unwrap();
-    let once = sums.clone();
-    linear(dy.view(), x.view(), &case.questions, &against, &mut sums).unwrap();
-    assert_eq!(sums[0].gradient_sq, 2.0 * once[0].gradient_sq);
+    let sums = |times: usize| {
+        let mut tally = Tally::new(4);
+        for _ in 0..times {
+            linear(dy.view(), x.view(), &case.questions, &against, &mut tally).unwrap();
+        }
+        tally.finish().unwrap()
+    };
+    assert_eq!(sums(2)[0].gradient_sq, 2.0 * sums(1)[0].gradient_sq);
 }
 
 fn touched_rows() -> Vec<Touched> {
@@ -179,10 +182,10 @@ fn what_was_taken_and_what_was_left_is_the_whole() {
     let (target, v) = (buffer(&case.target, &[n, k]), buffer(&case.exp_avg_sq, &[n, k]));
     let against =
         Against { target: target.view(), exp_avg_sq: Some(v.view()), preconditioner: ADAM };
-    let mut sums = vec![Sums::default(); 4];
-    linear(dy.view(), x.view(), &case.questions, &against, &mut sums).unwrap();
-    super::touched(held.view(), &touched, &against, &mut sums).unwrap();
-    assert_same(&sums, &case.reference(ADAM), &case.target, 2e-6);
+    let mut tally = Tally::new(4);
+    linear(dy.view(), x.view(), &case.questions, &against, &mut tally).unwrap();
+    super::touched(held.view(), &touched, &against, &mut tally).unwrap();
+    assert_same(&tally.finish().unwrap(), &case.reference(ADAM), &case.target, 2e-6);
 }
 
 #[test]
@@ -198,8 +201,8 @@ fn touched_rows_match_the_reference() {
         let exp_avg_sq = state.then(|| v.view());
         let against = Against { target: m.view(), exp_avg_sq, preconditioner };
         let held = buffer(&rows, &[touched.len(), k]);
-        let mut sums = vec![Sums::default(); 4];
-        super::touched(held.view(), &touched, &against, &mut sums).unwrap();
+        let mut tally = Tally::new(4);
+        super::touched(held.view(), &touched, &against, &mut tally).unwrap();
         let v = if state { widen(&squares) } else { vec![0.0; vocab * k] };
         let want = reference::touched(
             &widen(&rows),
@@ -208,7 +211,7 @@ fn touched_rows_match_the_reference() {
             ([&widen(&target), &v], preconditioner),
             4,
         );
-        assert_same(&sums, &want, &target, 1e-12);
+        assert_same(&tally.finish().unwrap(), &want, &target, 1e-12);
     }
 }
 
@@ -232,10 +235,9 @@ fn what_does_not_fit_is_named() {
     let against = Against { target: target.view(), exp_avg_sq: None, preconditioner: FRESH };
     let mut questions = Questions::default();
     questions.push(Some(0..5));
-    let mut sums = vec![Sums::default(); 1];
-    let mut message = |dy: View<'_>, against: &Against<'_>, questions: &Questions, count| {
-        sums.resize(count, Sums::default());
-        linear(dy, x.view(), questions, against, &mut sums).unwrap_err().to_string()
+    let message = |dy: View<'_>, against: &Against<'_>, questions: &Questions, count| {
+        let mut tally = Tally::new(count);
+        linear(dy, x.view(), questions, against, &mut tally).unwrap_err().to_string()
     };
     let fits = {
         let mut fits = Questions::default();
@@ -243,7 +245,7 @@ fn what_does_not_fit_is_named() {
         fits
     };
     assert!(message(x.view(), &against, &questions, 1).contains("5 rows in a batch of 4"));
-    assert!(message(x.view(), &against, &fits, 2).contains("2 `sums` for 1 questions"));
+    assert!(message(x.view(), &against, &fits, 2).contains("a `tally` of 2 for 1 questions"));
     let wide = poison(&[4, 2]);
     let text = message(wide.view(), &against, &fits, 1);
     assert_eq!(text, "question_sums::linear: `target` has shape [3, 3], expected [2, 3]");
@@ -252,6 +254,10 @@ fn what_does_not_fit_is_named() {
 
     let row = [Touched { id: 7, question: 0 }];
     let held = poison(&[1, 3]);
-    let error = touched(held.view(), &row, &against, &mut [Sums::default()]).unwrap_err();
+    let error = touched(held.view(), &row, &against, &mut Tally::new(1)).unwrap_err();
     assert!(error.to_string().contains("table row 7 of question 0"), "{error}");
+    let error = Tally::new(2).add(2, target.view(), &against).unwrap_err();
+    assert_eq!(error.to_string(), "question_sums::Tally: question 2 of 2");
+    let error = Tally::new(2).add(0, x.view(), &against).unwrap_err();
+    assert!(error.to_string().contains("`target` has shape [3, 3], expected [4, 3]"), "{error}");
 }
