@@ -26,6 +26,8 @@ expect() {
 }
 
 say "documents and questions"
+mkdir config
+cp "$here/config.json" "$tokenizer/tokenizer.json" "$tokenizer/tokenizer_config.json" config
 expect 0 docs build "$book" --tokenizer "$tokenizer" --min-tokens 40 --max-tokens 160 --out pool.jsonl
 expect 0 sets import --layout "$here/mmlu-pro.toml" --split test --input "$mmlu_pro" --out mmlu_pro.jsonl
 expect 0 sets import --layout "$here/gsm8k.toml" --split train --input "$gsm8k" --out gsm8k.jsonl
@@ -35,8 +37,6 @@ for set in dev test; do
 done
 
 say "a model of fresh weights"
-mkdir config
-cp "$here/config.json" "$tokenizer/tokenizer.json" "$tokenizer/tokenizer_config.json" config
 expect 0 pretrain --set model.config=config --set steps=0 --out fresh
 
 say "demonstrations: the prompts of infuser train, each with what should follow"
