@@ -15,13 +15,19 @@ from pathlib import Path
 
 SEED = 1
 # Questions by set: for dev, test and lessons.
-COUNTS = {"mmlu_pro": (24, 48, 600), "gsm8k": (8, 16, 200)}
+COUNTS = {"mmlu_pro": (24, 48, 400), "gsm8k": (8, 16, 150)}
 # Longer questions, in characters, are left out: the model reads few tokens a second.
 LONGEST = 500
 # Cloze questions of a document, at most.
-CLOZES = 2
+CLOZES = 3
 # How often a demonstrated letter is the right one; the rest are drawn, so that answers vary.
 RIGHT = 0.7
+# Terms that are asked for, and frequent words of headings that are none.
+TERMS = 40
+PLAIN = set(
+    "which using other their these those there about first might where while without instead because"
+    " different example change write named".split()
+)
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 WORD = re.compile(r"\b[a-z]{5,}\b")
 # A sentence that leans on its surroundings: no question for someone who does not see them.
@@ -47,20 +53,26 @@ def prose(markdown):
     return re.sub(r"\s+", " ", re.sub(r"[`*_]", "", text)).strip()
 
 
-def common_words(texts, vocabulary):
-    """Words of one token that stand in several documents: a small model can repeat those without a slip."""
+def vocabulary(pool, texts, tokenizer):
+    """Terms to ask for, and other words to offer beside them.
+
+    Both are single tokens that stand in several documents, so that the model sees each often. Terms also stand in headings.
+    """
     counts = Counter(word for text in texts for word in set(WORD.findall(text)))
-    return {word for word, count in counts.items() if count >= 12 and word in vocabulary}
+    common = {word for word, count in counts.items() if count >= 12 and word in tokenizer}
+    headings = {word for document in pool for word in WORD.findall(document.get("title_path", "").lower())}
+    terms = sorted(common & headings - PLAIN, key=lambda word: (-counts[word], word))[:TERMS]
+    return set(terms), common - set(terms)
 
 
-def cloze(text, common, rng):
-    """A sentence with a word left out, the word, and three others of the same document."""
+def cloze(text, terms, common, rng):
+    """Sentences with a term left out, the term, and three other words of the same document."""
     sentences = re.findall(r"[A-Z][^.?!:\"]*\.", text)
     sentences = [s for s in sentences if 5 <= len(s.split()) <= 14 and not LEANS.search(s)]
     words = sorted(set(WORD.findall(text)) & common)
     rng.shuffle(sentences)
     for sentence in sentences:
-        hidden = [word for word in WORD.findall(sentence) if word in common]
+        hidden = [word for word in WORD.findall(sentence) if word in terms]
         others = [word for word in words if word not in sentence]
         if hidden and len(others) >= 3:
             word = rng.choice(hidden)
@@ -68,11 +80,11 @@ def cloze(text, common, rng):
             yield f"Which word is missing? {gap}", word, rng.sample(others, 3)
 
 
-def clozes(pool, vocabulary, rng):
+def clozes(pool, tokenizer, rng):
     texts = [prose(document["content"]) for document in pool]
-    common = common_words(texts, vocabulary)
+    terms, common = vocabulary(pool, texts, tokenizer)
     for document, text in zip(pool, texts):
-        for number, (question, word, others) in zip(range(CLOZES), cloze(text, common, rng)):
+        for number, (question, word, others) in zip(range(CLOZES), cloze(text, terms, common, rng)):
             options = [word, *others]
             rng.shuffle(options)
             yield {
@@ -109,17 +121,16 @@ def split(out):
 
 
 def question_object(item):
-    """What the generator's prompt asks for, less three notes that nothing reads: each token costs a row of the head.
+    """What the generator's prompt asks for, less four notes that nothing reads: each token costs a row of the head.
 
-    The right choice stands last; choices are shuffled when they are read.
+    The right choice is named by its letter, which `infuser` reads too: to repeat a word is more than a model this small
+    learns in minutes.
     """
-    right = item["options"][item["answer_index"]]
     return {
         "question_text": item["question"],
-        "choices": [option for option in item["options"] if option != right] + [right],
-        "ground_truth": right,
+        "choices": item["options"],
+        "ground_truth": item["answer"],
         "difficulty": "hard",
-        "answer_quote": [right],
     }
 
 
