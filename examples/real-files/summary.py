@@ -42,8 +42,10 @@ def table(run):
         show(label, values.get((stage, name), {}), last)
     for stage, secs in seconds.items():
         show(f"seconds: {stage}", secs, last)
-    summary = json.loads((run / "summary.json").read_text())
     kept = ("test_accuracy_before", "test_accuracy_after", "solver_updates", "generator_updates", "seconds")
+    path = run / "summary.json"
+    # A run that was stopped has none yet.
+    summary = json.loads(path.read_text()) if path.exists() else {}
     print("  ".join(f"{key} {summary[key]:.4g}" for key in kept if summary.get(key) is not None) + "\n")
 
 
