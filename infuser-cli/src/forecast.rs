@@ -1,15 +1,17 @@
 //! What a run will take, before it begins: memory, time, and what its first prompts look like.
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
-use infuser_data::prompt::Ask;
+use infuser_data::{files, prompt::Ask, tokenizer::Controls};
 use infuser_kernels::Device;
 use infuser_model::{Batch, ModelConfig, memory};
 use infuser_rl::{
     config::{Config, Rollout, Source, Update},
     role::Role,
-    train::Inputs,
+    train::{Inputs, Posed, posed},
+    voice::{Put, Voice},
 };
+use serde::Serialize;
 
 use crate::{
     commands::doctor,
@@ -180,28 +182,66 @@ pub(crate) fn prompts(
     inputs: &Inputs,
 ) -> Result<String, Failure> {
     let mut text = String::new();
-    let (fewest, most) = config.questions.choices;
     let document = inputs.pool.as_ref().map(|pool| &pool.documents()[0]);
-    if let (Some(document), Some(folder)) = (document, &folders.generator) {
-        let ask = Ask::Choice { document: &document.content, choices: fewest..=most };
-        text += &shown("generator", &setup::voice(config, folder)?.prompt(&ask)?, config, folder)?;
+    if let (Some(document), Some(folder)) = (document, &folders.generator)
+        && let Posed::Ask { ask, .. } = posed(&config.questions, &[document])?.remove(0)
+    {
+        text += &shown("generator", &ask, &setup::voice(config, folder)?)?;
     }
     if let Some(item) = inputs.dev.first().or(inputs.test.first()) {
-        let folder = &folders.solver;
-        let ask = Ask::Answer(&item.question);
-        text += &shown("solver", &setup::voice(config, folder)?.prompt(&ask)?, config, folder)?;
+        let voice = setup::voice(config, &folders.solver)?;
+        text += &shown("solver", &Ask::Answer(&item.question), &voice)?;
     }
     Ok(text)
 }
 
-fn shown(
-    role: &str,
-    tokens: &[u32],
-    config: &Config,
-    folder: &std::path::Path,
-) -> Result<String, Failure> {
-    let voice = setup::voice(config, folder)?;
-    let text = voice.tokenizer.decode(tokens, infuser_data::tokenizer::Controls::Show)?;
+fn shown(role: &str, ask: &Ask<'_>, voice: &Voice) -> Result<String, Failure> {
+    let tokens = voice.prompt(ask)?;
+    let text = voice.tokenizer.decode(&tokens, Controls::Show)?;
     let lines: String = text.lines().map(|line| format!("#   {line}\n")).collect();
     Ok(format!("# the first prompt of the {role}, {} tokens\n{lines}", tokens.len()))
+}
+
+/// A line of the file of all prompts.
+#[derive(Serialize)]
+struct Line<'a> {
+    role: &'static str,
+    /// `documents`, `dev` or `test`.
+    set: &'static str,
+    id: &'a str,
+    /// How many the model reads.
+    tokens: usize,
+    #[serde(flatten)]
+    put: Put,
+}
+
+/// Writes every prompt that does not depend on what models write: those of the documents, and of the
+/// questions of dev and test set.
+pub(crate) fn write_prompts(
+    path: &Path,
+    config: &Config,
+    folders: &Folders,
+    inputs: &Inputs,
+) -> Result<(), Failure> {
+    let mut file = files::Writer::create(path)?;
+    let mut add = |voice: &Voice, role, set, id, ask: &Ask<'_>| -> Result<(), Failure> {
+        let tokens = voice.prompt(ask)?.len();
+        Ok(file.line(&Line { role, set, id, tokens, put: voice.put(ask)? })?)
+    };
+    if let (Some(pool), Some(folder)) = (&inputs.pool, &folders.generator) {
+        let voice = setup::voice(config, folder)?;
+        let documents: Vec<_> = pool.documents().iter().collect();
+        for (document, posed) in documents.iter().zip(posed(&config.questions, &documents)?) {
+            if let Posed::Ask { ask, .. } = posed {
+                add(&voice, "generator", "documents", &document.doc_id, &ask)?;
+            }
+        }
+    }
+    let voice = setup::voice(config, &folders.solver)?;
+    for (set, items) in [("dev", &inputs.dev), ("test", &inputs.test)] {
+        for item in items {
+            add(&voice, "solver", set, &item.id, &Ask::Answer(&item.question))?;
+        }
+    }
+    Ok(file.finish()?)
 }

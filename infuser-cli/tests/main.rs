@@ -10,6 +10,7 @@
 //! - `chat`: conversations
 //! - `text`: texts and conversations in place of tokens
 //! - `train`: co-training, killed and resumed
+//! - `real_files`: files of a user, from Markdown to co-training
 //! - `sets`: question sets come in, are shown, and are looked for in a pool
 
 mod chat;
@@ -19,6 +20,7 @@ mod grade;
 mod parse;
 mod pretrain;
 mod program;
+mod real_files;
 mod results;
 mod score;
 mod sets;

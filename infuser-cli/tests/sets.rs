@@ -98,6 +98,13 @@ fn what_cannot_be_brought_in_is_said_and_nothing_is_left() {
     assert!(import("gsm9k", &raw).contains("the nearest are `gsm8k`"));
     assert!(import("no.toml", &raw).contains("cannot read no.toml"));
     assert!(import("gsm8k", "no.jsonl").contains("cannot read no.jsonl"));
+    let none = write(folder.path(), "none.jsonl", &[json!({"question": "1?", "answer": "1"})]);
+    let message = import("gsm8k", &none);
+    assert!(
+        message
+            .contains("nothing to import with the layout gsm8k: 1 of 1 records: no final answer"),
+        "{message}"
+    );
     assert!(!set.exists());
     let shown = text(&["sets", "show", &raw], 2);
     assert!(shown.contains("raw.jsonl, record 1: `id` is missing"), "{shown}");

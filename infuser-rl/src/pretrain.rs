@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 pub struct Settings {
     /// Seed of fresh weights.
     pub seed: u64,
-    /// Steps of the optimizer.
+    /// Steps of the optimizer; 0 to keep the weights as they are, which makes a model of fresh ones.
     pub steps: u64,
     /// Examples of a step.
     pub batch: usize,
@@ -132,7 +132,6 @@ impl Settings {
     pub fn check(&self) -> Result<()> {
         let refuse = |problem: String| Err(Error::Setting(problem));
         let counts = [
-            ("steps", self.steps),
             ("batch", self.batch as u64),
             ("batch_tokens", self.batch_tokens as u64),
             ("log_every", self.log_every),
@@ -155,7 +154,7 @@ impl Settings {
             (false, false) => {
                 return refuse("data.files and data.world are both set; set one".into());
             }
-            (true, true) => {
+            (true, true) if self.steps > 0 => {
                 return refuse("data.files is missing: lines of JSON to learn from".into());
             }
             _ => {}

@@ -39,6 +39,7 @@ pub use curriculum::State as CurriculumState;
 pub use foresight::{Foreseen, Foresight};
 pub use metrics::Metrics;
 pub use place::{Place, Stage};
+pub use questions::{Posed, posed};
 pub use record::{Asked, Kept, Origin, Output, Scored, Sourced};
 
 use crate::{

@@ -1,10 +1,11 @@
 //! What a role is told, as tokens, and what it said, as text.
 
 use infuser_data::{
-    chat::{ChatTemplate, Options},
+    chat::{ChatTemplate, Message, Options},
     prompt::{Ask, Prompts},
     tokenizer::{Controls, Tokenizer},
 };
+use serde::Serialize;
 
 use crate::error::Result;
 
@@ -20,6 +21,16 @@ pub struct Voice {
     pub chat: Option<(ChatTemplate, Options)>,
 }
 
+/// A prompt as text. It serializes as one field, `messages` or `prompt`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Put {
+    /// Turns before the model's own.
+    Messages(Vec<Message>),
+    /// A text to continue.
+    Prompt(String),
+}
+
 impl Voice {
     /// The tokens of a prompt, up to where the model goes on.
     ///
@@ -33,6 +44,18 @@ impl Voice {
         let mut tokens = self.tokenizer.prefix().to_vec();
         tokens.extend(self.tokenizer.encode_text(&self.prompts.text(ask)?));
         Ok(tokens)
+    }
+
+    /// The same prompt before it is tokens: as `infuser pretrain` and its like read it, to learn what
+    /// should follow it.
+    ///
+    /// # Errors
+    /// As [`prompt`](Self::prompt).
+    pub fn put(&self, ask: &Ask<'_>) -> Result<Put> {
+        Ok(match &self.chat {
+            Some(_) => Put::Messages(self.prompts.chat(ask)?),
+            None => Put::Prompt(self.prompts.text(ask)?),
+        })
     }
 
     /// The text of what was said; tokens that the tokenizer does not know are left out.

@@ -9,8 +9,9 @@ Data, one object a line:  {\"prompt\": \"2 + 2 = \", \"completion\": \"4\"}    t
 or:                       {\"messages\": [{\"role\": \"user\", …}, {\"role\": \"assistant\", …}]}    the last turn counts
 or:                       {\"text\": \"All of it counts.\"}
 
-Example:
+Examples:
   infuser pretrain --set model.folder=models/Qwen3-0.6B --set 'data.files=[\"answers.jsonl\"]' --out runs/sft
+  infuser pretrain --set model.config=DIR --set steps=0       a model of fresh weights for a config and tokenizer
   infuser pretrain --recipe tiny        makes the base model that comes with the program, on the CPU bit for bit
 
 The trained model is `DIR/model`. --resume goes on with the same bits.";

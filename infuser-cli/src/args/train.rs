@@ -11,6 +11,11 @@ Examples:
   infuser train --recipe qwen3-8b --set models.solver=models/Qwen3-8B-Base \\
       --set data.documents=pool.jsonl --set data.dev=dev.jsonl --dry-run
   infuser train --resume --out runs/tiny-001
+  infuser train --config run.toml --dry-run --prompts prompts.jsonl
+
+--prompts writes one line a prompt: {\"role\": \"generator\", \"set\": \"documents\", \"id\": \"book/a.md#0\", \
+\"tokens\": 512, \"prompt\": \"…\"}, with `messages` in place of `prompt` for a chat model; with completions \
+they are data for `infuser pretrain`.
 
 A run that is stopped by Ctrl-C ends with exit code 3; --resume goes on with the same bits. A second Ctrl-C \
 stops at once.";
@@ -39,6 +44,10 @@ pub(crate) struct Train {
     /// Print settings, memory and the first prompts, and train nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// With --dry-run: write the prompts of all documents and all dev and test questions to this file, as JSON
+    /// lines.
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    pub(crate) prompts: Option<PathBuf>,
     /// Where to compute.
     #[command(flatten)]
     pub(crate) on: OnDevice,

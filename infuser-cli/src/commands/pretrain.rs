@@ -208,7 +208,10 @@ fn lessons(settings: &Settings, source: &Path, model: &Model) -> Result<Source, 
         let (prompts, stages) = (Box::new(world::prompts()?), settings.data.world.clone());
         return Ok(Source::World { prompts, tokenizer, end, stages, seed });
     }
-    let examples = examples::read(&settings.data.files, source, model.config())?;
+    let examples = match settings.steps {
+        0 => Vec::new(),
+        _ => examples::read(&settings.data.files, source, model.config())?,
+    };
     Ok(Source::List { examples, seed })
 }
 

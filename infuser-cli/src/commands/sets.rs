@@ -33,8 +33,16 @@ fn import(args: &SetsImport) -> Result<(), Failure> {
     if let Some(path) = &args.skipped {
         write_skipped(path, &suite.skipped)?;
     }
+    let summary = Summary::new(&suite);
+    if suite.items.is_empty() {
+        return Err(Failure::bad_input(format!(
+            "nothing to import with the layout {}: {}",
+            args.layout,
+            summary.commonest()
+        )));
+    }
     suite::write(&args.out, &suite.items)?;
-    print(&format!("{}written to {}\n", Summary::new(&suite).table(), args.out.display()))
+    print(&format!("{}written to {}\n", summary.table(), args.out.display()))
 }
 
 fn show(args: &SetsShow) -> Result<(), Failure> {
@@ -115,6 +123,15 @@ impl Summary {
             }
         }
         summary
+    }
+
+    /// Why nothing came in.
+    fn commonest(&self) -> String {
+        let reason = self.reasons.values().max_by_key(|reason| reason.count);
+        reason.map_or("the files hold no record".into(), |Reason { count, meaning, first }| {
+            let (count, all) = (grouped(*count as u128), grouped(self.skipped as u128));
+            format!("{count} of {all} records: {meaning}, as {}", first.join(", "))
+        })
     }
 
     fn table(&self) -> String {

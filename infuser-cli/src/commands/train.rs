@@ -68,6 +68,9 @@ fn dry_run(args: &Train) -> Result<(), Failure> {
     let folders = Folders::find(&plan.value, folder.path())?;
     let (solver, generator) = folders.configs()?;
     let inputs = setup::inputs(&plan.value)?;
+    if let Some(path) = &args.prompts {
+        forecast::write_prompts(path, &plan.value, &folders, &inputs)?;
+    }
     let text = format!(
         "{}\n{}\n{}",
         plan.text(),

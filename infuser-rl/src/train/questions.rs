@@ -13,7 +13,7 @@ use regex::{Regex, RegexBuilder};
 use super::{Asked, Kept, Metrics, Origin, Place, Sourced, Store, Trainer, answers::shown, kept};
 use crate::{
     card::Mixture,
-    config::{Route, Source, Verifiable},
+    config::{Questions, Route, Source, Verifiable},
     error::{Error, Result},
     rollout::{self, Generation, Reading, Writing},
 };
@@ -73,28 +73,23 @@ impl Trainer {
         let Some(pool) = &self.inputs.pool else {
             return Err(Error::Setting("data.documents is missing".into()));
         };
-        let routes = compiled_routes(&self.config.questions.routes)?;
-        let verifier = self.config.questions.verifiable.as_ref().map(Verifier::new).transpose()?;
-        let (fewest, most) = self.config.questions.choices;
+        let documents: Vec<&Document> =
+            batch.iter().map(|index| &pool.documents()[*index]).collect();
         let mut sourced = Vec::with_capacity(batch.len());
         let mut writings = Vec::new();
-        for index in batch {
+        for (index, posed) in batch.iter().zip(posed(&self.config.questions, &documents)?) {
             let document = &pool.documents()[*index];
-            let verifiable = verifier.as_ref().and_then(|verifier| verifier.question(document));
-            if let Some(verifiable) = verifiable {
-                let empty = Generation { prompt: Vec::new(), written: Vec::new() };
-                let plain = Sourced::new(&document.doc_id, Some(*index), empty);
-                sourced.push(Some(Sourced { verifiable: Some(verifiable), ..plain }));
-                continue;
+            match posed {
+                Posed::Question(verifiable) => {
+                    let empty = Generation { prompt: Vec::new(), written: Vec::new() };
+                    let plain = Sourced::new(&document.doc_id, Some(*index), empty);
+                    sourced.push(Some(Sourced { verifiable: Some(verifiable), ..plain }));
+                }
+                Posed::Ask { ask, shape } => {
+                    sourced.push(None);
+                    writings.push(Writing { source: &document.doc_id, ask, shape });
+                }
             }
-            sourced.push(None);
-            let shape = shape_of(document, &routes);
-            let text = document.content.as_str();
-            let ask = match shape {
-                Shape::Choice => Ask::Choice { document: text, choices: fewest..=most },
-                Shape::Open(_) => Ask::Open { document: text },
-            };
-            writings.push(Writing { source: &document.doc_id, ask, shape });
         }
         let mut written = self.written(place, &writings, monitor)?.into_iter();
         let fill = |(index, slot): (&usize, Option<Sourced>)| {
@@ -289,6 +284,44 @@ impl Trainer {
             rejects.join("\n")
         )))
     }
+}
+
+/// What a document is for.
+#[derive(Debug, Clone)]
+pub enum Posed<'a> {
+    /// The generator is asked for a question from it.
+    Ask {
+        /// The prompt.
+        ask: Ask<'a>,
+        /// The kind of question.
+        shape: Shape,
+    },
+    /// It is a question itself, and goes to the solver.
+    Question(Kept),
+}
+
+/// What each document is for, by the routes and patterns of the settings.
+///
+/// # Errors
+/// A pattern that is no regular expression or lacks its groups.
+pub fn posed<'a>(settings: &Questions, documents: &[&'a Document]) -> Result<Vec<Posed<'a>>> {
+    let routes = compiled_routes(&settings.routes)?;
+    let verifier = settings.verifiable.as_ref().map(Verifier::new).transpose()?;
+    let (fewest, most) = settings.choices;
+    let one = |document: &&'a Document| {
+        let verifiable = verifier.as_ref().and_then(|verifier| verifier.question(document));
+        if let Some(verifiable) = verifiable {
+            return Posed::Question(verifiable);
+        }
+        let shape = shape_of(document, &routes);
+        let text = document.content.as_str();
+        let ask = match shape {
+            Shape::Choice => Ask::Choice { document: text, choices: fewest..=most },
+            Shape::Open(_) => Ask::Open { document: text },
+        };
+        Posed::Ask { ask, shape }
+    };
+    Ok(documents.iter().map(one).collect())
 }
 
 fn pattern(text: &str, whole: bool) -> Result<Regex> {

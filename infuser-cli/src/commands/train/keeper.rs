@@ -22,6 +22,18 @@ pub(super) struct Keeper {
     seen: BTreeMap<String, f64>,
 }
 
+/// Metrics that say that a role had nothing to learn from, and what is told then.
+const IDLE: [(&str, &str); 2] = [
+    (
+        "solver_actor/skipped",
+        "the solver was not updated: no question has answers of different scores",
+    ),
+    (
+        "gen_actor/skipped",
+        "the generator was not updated: no document has outputs of different rewards",
+    ),
+];
+
 /// What is told of an iteration: label and metric.
 const TOLD: [(&str, &str); 6] = [
     ("dev", "dev_rollout/accuracy_strict"),
@@ -46,12 +58,15 @@ impl Keeper {
         parts.join("  ")
     }
 
-    /// The line of an iteration.
+    /// The line of an iteration, and one for a role that learned nothing in it.
     pub(super) fn tell(&mut self, done: u64, total: u64, secs: f64, left: f64) {
         self.display.line(&format!(
             "iteration {done}/{total}  {}  {secs:.1} s, {left:.0} s left",
             self.told()
         ));
+        for (_, idle) in IDLE.iter().filter(|(key, _)| self.seen.contains_key(*key)) {
+            self.display.line(&format!("iteration {done}/{total}  {idle}"));
+        }
         self.seen.clear();
     }
 }

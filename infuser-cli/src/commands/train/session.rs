@@ -146,6 +146,7 @@ impl Session {
             *by_stage.entry(stage.name()).or_default() += secs;
         }
         let secs: f64 = by_stage.values().sum();
+        let (solver, generator) = (updates(&lines, "solver"), updates(&lines, "gen"));
         let tokens = self.display.tokens();
         let rate = tokens as f64 / self.started.elapsed().as_secs_f64();
         let config = self.trainer.config();
@@ -156,6 +157,8 @@ impl Session {
             "iterations": self.trainer.iteration(),
             "test_accuracy_before": tests.first(),
             "test_accuracy_after": tests.last(),
+            "solver_updates": solver.0,
+            "generator_updates": generator.0,
             "seconds": secs,
             "seconds_by_stage": by_stage,
             "tokens_drawn": tokens,
@@ -169,12 +172,18 @@ impl Session {
         }
         folder.write("summary.json", &format!("{summary:#}\n"))?;
         let shown = |value: Option<&f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
+        let updated = |what: &str, (done, all): (usize, usize)| match all {
+            0 => String::new(),
+            _ => format!("{what:<22}{done} of {all}\n"),
+        };
         let mut page = format!(
-            "\n{:<22}{}\n{:<22}{}\n{:<22}{:.1}\n",
+            "\n{:<22}{}\n{:<22}{}\n{}{}{:<22}{:.1}\n",
             "test accuracy before",
             shown(tests.first()),
             "test accuracy after",
             shown(tests.last()),
+            updated("solver updates", solver),
+            updated("generator updates", generator),
             "seconds",
             secs
         );
@@ -196,6 +205,14 @@ impl Session {
         let mut out = std::io::stdout().lock();
         out.write_all(page.as_bytes()).map_err(|error| Failure::output("standard output", error))
     }
+}
+
+/// Updates of a role that had something to learn from, and all of them.
+fn updates(lines: &[Line], role: &str) -> (usize, usize) {
+    let (prompts, skipped) = (format!("{role}_actor/num_prompts"), format!("{role}_actor/skipped"));
+    let all: Vec<&Line> =
+        lines.iter().filter(|line| line.metrics.get(&prompts).is_some()).collect();
+    (all.iter().filter(|line| line.metrics.get(&skipped).is_none()).count(), all.len())
 }
 
 /// Takes up a checkpoint.
