@@ -106,7 +106,7 @@ def table(target, folder):
     base = arms.get(BASE)
     order = sorted(arms, key=lambda a: (a != "tiny", a != BASE, a))
     print(f"## Target: {target}\n")
-    seeds = ", ".join(sorted({seed[5:] for runs in arms.values() for seed in runs}))
+    seeds = ", ".join(sorted({seed[5:] for runs in arms.values() for seed in runs}, key=int))
     print(f"Seeds {seeds}. Mean ± half of the 95 % interval (Student's t) over seeds; differences are paired by seed.\n")
     print("| recipe | runs | before | after 30 iterations | less the fixed generator | p | at the cost of the fixed run | less the fixed generator | p |")
     print("|---|---:|---|---|---|---:|---|---|---:|")
