@@ -192,7 +192,8 @@ pub(crate) struct Doctor {
     pub(crate) json: bool,
 }
 
-fn share(text: &str) -> Result<f64, String> {
+/// A share of a whole.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
         _ => Err("must be a number from 0 to 1".into()),

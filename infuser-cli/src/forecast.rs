@@ -225,8 +225,8 @@ pub(crate) fn write_prompts(
 ) -> Result<(), Failure> {
     let mut file = files::Writer::create(path)?;
     let mut add = |voice: &Voice, role, set, id, ask: &Ask<'_>| -> Result<(), Failure> {
-        let tokens = voice.prompt(ask)?.len();
-        Ok(file.line(&Line { role, set, id, tokens, put: voice.put(ask)? })?)
+        let (put, tokens) = voice.put(ask)?;
+        Ok(file.line(&Line { role, set, id, tokens: tokens.len(), put })?)
     };
     if let (Some(pool), Some(folder)) = (&inputs.pool, &folders.generator) {
         let voice = setup::voice(config, folder)?;

@@ -22,7 +22,7 @@ use infuser_rl::{
     voice::Voice,
 };
 
-use crate::{assets, failure::Failure};
+use crate::{args::share, assets, failure::Failure};
 
 /// Folders of the models.
 #[derive(Debug, Clone)]
@@ -189,9 +189,9 @@ pub(crate) fn target(skill: Skill, part: Part, count: usize) -> Result<Vec<Item>
 fn worksheets(text: &str) -> Option<(usize, f64)> {
     let (count, unreliable) = match text.split_once(':') {
         None => (text, world::UNRELIABLE),
-        Some((count, share)) => (count, share.parse().ok()?),
+        Some((count, unreliable)) => (count, share(unreliable).ok()?),
     };
-    (0.0..=1.0).contains(&unreliable).then_some((count.parse().ok()?, unreliable))
+    Some((count.parse().ok()?, unreliable))
 }
 
 fn embedded(path: &Path) -> Option<&str> {

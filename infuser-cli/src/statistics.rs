@@ -124,6 +124,8 @@ mod tests {
         let paired = Paired::of(&[1.1, 2.3, 2.9], &[1.0, 2.0, 3.0]);
         // t = 0.1 / (0.2 / √3) = 0.866 with 2 degrees of freedom.
         assert!((paired.p_value.unwrap() - 0.4778).abs() < 1e-3, "{paired:?}");
+        let clear = Paired::of(&[1.001, 2.002, 3.001], &[0.0, 1.0, 2.0]).shown();
+        assert!(clear.starts_with("+1.001 [") && clear.ends_with("] p < 0.001"), "{clear}");
         assert_eq!(Sample::of(&[0.5]).shown(), "0.500");
         assert_eq!(Sample::of(&[]).shown(), "-");
     }

@@ -108,6 +108,7 @@ fn the_world_as_files_trains_like_the_world_in_memory() {
     let world = top.path().join("world");
     let mut command = program();
     command.args(["world", "--documents", "30", "--questions", "10", "--test-questions", "8"]);
+    command.args(["--unreliable", "0.7"]);
     done(command.arg("--out").arg(&world));
     let small = |out: &Path, sets: [String; 3]| {
         let mut command = program();
@@ -131,7 +132,7 @@ fn the_world_as_files_trains_like_the_world_in_memory() {
     let memory = small(
         &top.path().join("memory"),
         [
-            "data.documents=embedded:30".into(),
+            "data.documents=embedded:30:0.7".into(),
             "data.dev=embedded:remainder:10".into(),
             "data.test=embedded:remainder:8".into(),
         ],
@@ -180,6 +181,14 @@ fn runs_are_compared_reported_and_asked_for_foresight() {
     fs::remove_file(out.join("tiny-fixed/seed-2/summary.json")).unwrap();
     command.arg("report").arg(&out).arg("--out").arg(&report).arg("--charts").arg(&charts);
     assert!(done(&mut command).contains("4 runs of 2 recipes"), "all below the folder are found");
+    // As `OUT/*` names them; a file alone is refused.
+    let mut command = program();
+    command.arg("report").args(["tiny", "table.json"].map(|name| out.join(name)));
+    let one = done(command.arg("--out").arg(top.path().join("one.html")));
+    assert!(one.contains("2 runs of 1 recipe;"), "{one}");
+    let refused = program().arg("report").arg(out.join("table.json")).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("holds no run: give a folder"), "{}", stderr(&refused));
     let svg = fs::read_to_string(charts.join("test-accuracy_strict.svg")).unwrap();
     assert!(svg.contains("tiny-fixed"), "a chart is a file of its own");
     let html = fs::read_to_string(&report).unwrap();

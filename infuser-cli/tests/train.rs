@@ -181,6 +181,7 @@ fn bad_settings_are_named() {
         ("data.dev=embedded:remainder:5000", "not 5000"),
         ("models.solver=embedded:big", "embedded:tiny"),
         ("data.documents=nowhere.jsonl", "nowhere.jsonl"),
+        ("data.documents=embedded:30:1.5", "an unreliable share from 0 to 1"),
         ("run.mode=dev_onlyy", "did you mean `dev_only`"),
     ] {
         let top = tempfile::tempdir().unwrap();

@@ -37,25 +37,24 @@ impl Voice {
     /// # Errors
     /// A template that cannot be filled in.
     pub fn prompt(&self, ask: &Ask<'_>) -> Result<Vec<u32>> {
-        if let Some((template, options)) = &self.chat {
-            let messages = self.prompts.chat(ask)?;
-            return Ok(template.encode(&self.tokenizer, &messages, options)?);
-        }
-        let mut tokens = self.tokenizer.prefix().to_vec();
-        tokens.extend(self.tokenizer.encode_text(&self.prompts.text(ask)?));
-        Ok(tokens)
+        Ok(self.put(ask)?.1)
     }
 
-    /// The same prompt before it is tokens: as `infuser pretrain` and its like read it, to learn what
-    /// should follow it.
+    /// A prompt before it is tokens, as `infuser pretrain` and its like read it to learn what should
+    /// follow it; and its tokens.
     ///
     /// # Errors
     /// As [`prompt`](Self::prompt).
-    pub fn put(&self, ask: &Ask<'_>) -> Result<Put> {
-        Ok(match &self.chat {
-            Some(_) => Put::Messages(self.prompts.chat(ask)?),
-            None => Put::Prompt(self.prompts.text(ask)?),
-        })
+    pub fn put(&self, ask: &Ask<'_>) -> Result<(Put, Vec<u32>)> {
+        if let Some((template, options)) = &self.chat {
+            let messages = self.prompts.chat(ask)?;
+            let tokens = template.encode(&self.tokenizer, &messages, options)?;
+            return Ok((Put::Messages(messages), tokens));
+        }
+        let text = self.prompts.text(ask)?;
+        let mut tokens = self.tokenizer.prefix().to_vec();
+        tokens.extend(self.tokenizer.encode_text(&text));
+        Ok((Put::Prompt(text), tokens))
     }
 
     /// The text of what was said; tokens that the tokenizer does not know are left out.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use infuser_data::world::UNRELIABLE;
+
 use super::OnDevice;
 
 pub(crate) const LINES: &str = "\
@@ -52,7 +54,7 @@ pub(crate) struct World {
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = super::at_least_one)]
     pub(crate) documents: usize,
     /// Share of facts from the unreliable source.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = super::share)]
+    #[arg(long, value_name = "SHARE", default_value_t = UNRELIABLE, value_parser = super::share)]
     pub(crate) unreliable: f64,
     /// Questions of the dev set.
     #[arg(long, value_name = "N", default_value_t = 48, value_parser = super::at_least_one)]

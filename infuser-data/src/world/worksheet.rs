@@ -106,6 +106,13 @@ mod tests {
         }
         assert!((9_600..10_400).contains(&drafts), "{drafts}");
         assert!((5_000..7_500).contains(&wrong), "{wrong}");
+        let drafts = |share| {
+            let sheet = |i| Worksheet::draw(share, &mut Stream::new(1, "test", i));
+            let facts = (0..400).flat_map(|i| sheet(i).facts);
+            facts.filter(|fact| fact.source == Source::Draft).count()
+        };
+        assert_eq!((drafts(0.0), drafts(1.0)), (0, 400 * FACTS));
+        assert!((1_340..1_460).contains(&drafts(0.7)), "{}", drafts(0.7));
     }
 
     #[test]

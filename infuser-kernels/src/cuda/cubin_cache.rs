@@ -5,12 +5,12 @@
 
 use std::{
     fmt, fs,
+    io::{self, Write},
     path::{Path, PathBuf},
-    process,
-    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 
 /// Bytes of the checksum at an entry's end.
 const CHECKSUM_BYTES: usize = 32;
@@ -68,7 +68,8 @@ impl CubinCache {
             return Ok(cubin);
         }
         let cubin = compile()?;
-        self.put(key, &cubin);
+        // What cannot be kept is compiled again next time.
+        let _ = self.put(key, &cubin);
         Ok(cubin)
     }
 
@@ -83,18 +84,13 @@ impl CubinCache {
     }
 
     /// Written aside and renamed, so that nobody reads half of it.
-    fn put(&self, key: &Key, cubin: &[u8]) {
-        static WRITES: AtomicUsize = AtomicUsize::new(0);
-        let write = WRITES.fetch_add(1, Ordering::Relaxed);
-        let aside = self.folder.join(format!("{key}.{}-{write}.part", process::id()));
-        let entry = [cubin, &key.checksum(cubin)].concat();
-        let written = fs::create_dir_all(&self.folder)
-            .and_then(|()| fs::write(&aside, entry))
-            .and_then(|()| fs::rename(&aside, self.path(key)));
-        if written.is_err() {
-            // What is left of it, if anything.
-            let _ = fs::remove_file(&aside);
-        }
+    fn put(&self, key: &Key, cubin: &[u8]) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        let mut aside = NamedTempFile::new_in(&self.folder)?;
+        aside.write_all(cubin)?;
+        aside.write_all(&key.checksum(cubin))?;
+        aside.persist(self.path(key))?;
+        Ok(())
     }
 }
 

@@ -33,6 +33,18 @@ pub struct Against<'a> {
     pub preconditioner: Preconditioner,
 }
 
+impl Against<'_> {
+    /// The tensors are aligned and of one length, and the preconditioner is in range.
+    fn check(&self, op: &'static str) -> Result<()> {
+        check_aligned(op, "target", self.target.address)?;
+        if let Some(exp_avg_sq) = self.exp_avg_sq {
+            check_len(op, "exp_avg_sq", exp_avg_sq.len, &[self.target.len])?;
+            check_aligned(op, "exp_avg_sq", exp_avg_sq.address)?;
+        }
+        check_preconditioner(op, &self.preconditioner, self.exp_avg_sq.is_some())
+    }
+}
+
 /// Sums of questions on the device.
 #[derive(Debug)]
 pub struct QuestionSums {
@@ -80,12 +92,7 @@ impl QuestionSums {
         let (questions, len) = (questions.len(), target.len);
         check_len(OP, "gradients", gradients.len, &[questions, len])?;
         check_aligned(OP, "gradients", gradients.address)?;
-        check_aligned(OP, "target", target.address)?;
-        if let Some(exp_avg_sq) = exp_avg_sq {
-            check_len(OP, "exp_avg_sq", exp_avg_sq.len, &[len])?;
-            check_aligned(OP, "exp_avg_sq", exp_avg_sq.address)?;
-        }
-        check_preconditioner(OP, &preconditioner, exp_avg_sq.is_some())?;
+        against.check(OP)?;
         let tiles = len.div_ceil(TILE);
         if tiles == 0 || questions == 0 {
             return Ok(());
@@ -152,12 +159,7 @@ impl QuestionSums {
         let Against { target, exp_avg_sq, preconditioner } = *against;
         let columns = ids.check(OP, ("target", target.len), ("rows", rows.len), width)?;
         check_aligned(OP, "rows", rows.address)?;
-        check_aligned(OP, "target", target.address)?;
-        if let Some(exp_avg_sq) = exp_avg_sq {
-            check_len(OP, "exp_avg_sq", exp_avg_sq.len, &[target.len])?;
-            check_aligned(OP, "exp_avg_sq", exp_avg_sq.address)?;
-        }
-        check_preconditioner(OP, &preconditioner, exp_avg_sq.is_some())?;
+        against.check(OP)?;
         let out = self.at(&places)?;
         check_len(OP, "places", places.len(), &[ids.len()])?;
         let f = Factors::new(&preconditioner);
