@@ -34,14 +34,19 @@ fn what_is_packed_is_there() {
 fn script(devices: &str, arguments: &[&str]) -> (i32, String, String, Option<Value>) {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
+    // Written by another process: a file that a test still has open when the next one starts a program is
+    // open in that program for a moment too, and the system runs no file that is open for writing.
+    let copy = |from: &Path, name: &str| {
+        assert!(Command::new("cp").arg(from).arg(place(name)).status().unwrap().success());
+    };
     let program = |name: &str, text: &str| {
-        fs::write(place(name), format!("#!/usr/bin/env bash\n{text}\n")).unwrap();
-        fs::set_permissions(place(name), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(place("text"), format!("#!/usr/bin/env bash\n{text}\n")).unwrap();
+        fs::set_permissions(place("text"), fs::Permissions::from_mode(0o755)).unwrap();
+        copy(&place("text"), name);
     };
     fs::create_dir(place("bin")).unwrap();
     fs::write(place("bundle.json"), "{}").unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/gpu/run.sh");
-    fs::copy(script, place("run.sh")).unwrap();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/gpu/run.sh"), "run.sh");
     program("bin/infuser", &format!("echo '{{\"devices\": [{devices}]}}'"));
     program("bin/kernels_tests", "echo 'test result: ok. 1 passed; 0 failed'");
     program("bin/model_tests", "echo 'test result: ok. 0 passed; 0 failed'");
