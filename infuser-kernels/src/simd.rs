@@ -144,14 +144,18 @@ pub(crate) fn max(a: &[f32]) -> f32 {
 /// Below -87.3 (where f32 turns denormal) the result is 0, above 88.7 it is +inf; NaN stays NaN.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
+    const LOWEST: f32 = -87.336_54;
+    const HIGHEST: f32 = 88.722_83;
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
     // ln 2 in two parts; the first has few enough bits that n * LN2_HIGH is exact.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
+    // Adding 1.5 * 2^23 rounds to the nearest integer, and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
-    let clamped = x.clamp(-87.336_54, 88.722_83);
-    let n = clamped.mul_add(LOG2_E, ROUND) - ROUND;
+    let clamped = if x < LOWEST { LOWEST } else { x };
+    let clamped = if clamped > HIGHEST { HIGHEST } else { clamped };
+    let rounded = clamped.mul_add(LOG2_E, ROUND);
+    let n = rounded - ROUND;
     let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, clamped));
     // Taylor terms to r^7; |r| <= ln2 / 2 leaves a relative error of 6e-9.
     let mut p = 1.984_127e-4_f32;
@@ -162,12 +166,14 @@ pub(crate) fn exp(x: f32) -> f32 {
     p = p.mul_add(r, 0.5);
     p = p.mul_add(r, 1.0);
     p = p.mul_add(r, 1.0);
-    // 2^n in two factors, because n may reach 128.
-    let half = (n as i32) >> 1;
-    let scale = |k: i32| f32::from_bits(((k + 127) << 23) as u32);
-    let value = p * scale(half) * scale(n as i32 - half);
-    let value = if x < -87.336_54 { 0.0 } else { value };
-    if x > 88.722_83 { f32::INFINITY } else { value }
+    // 2^n in two factors, because n may reach 128. A conversion of n to an integer would have to look
+    // at NaN, which compilers do one value at a time.
+    let n = rounded.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
+    let half = n >> 1;
+    let scale = |k: i32| f32::from_bits((k.wrapping_add(127) << 23) as u32);
+    let value = p * scale(half) * scale(n.wrapping_sub(half));
+    let value = if x < LOWEST { 0.0 } else { value };
+    if x > HIGHEST { f32::INFINITY } else { value }
 }
 
 /// The logistic function `1 / (1 + e^-x)`.

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::{Draw, Drawn, Sampling};
 use crate::{
     ops::head,
-    simd::{exp, simd, sum},
+    simd::{exp, max, simd, sum},
 };
 
 pub(super) fn draw(logits: &[f32], vocab: usize, draws: &[Draw<'_>]) -> Vec<Drawn> {
@@ -56,14 +56,13 @@ fn one(raw: &[f32], draw: &Draw<'_>, z: &mut [f32], p: &mut [f32]) -> Drawn {
     Drawn { token: token as u32, logp, raw_logp, entropy }
 }
 
+/// The first of the largest values.
 fn argmax(z: &[f32]) -> usize {
-    let mut best = 0;
-    for (i, value) in z.iter().enumerate() {
-        if *value > z[best] {
-            best = i;
-        }
-    }
-    best
+    let top = simd(
+        #[inline(always)]
+        || max(z),
+    );
+    z.iter().position(|value| *value == top).unwrap_or(0)
 }
 
 /// The ids that the filters keep, in their order.
