@@ -8,6 +8,7 @@ use crate::{
     Device, Dims, View, ViewMut,
     cuda::{Driver, Element, Indices, Memory},
     error::{Error, Result},
+    lines::Lines,
     view::{Data, DataMut},
 };
 
@@ -46,7 +47,7 @@ impl fmt::Display for Dtype {
 
 #[derive(Debug)]
 enum Storage {
-    CpuF32(Vec<f32>),
+    CpuF32(Lines),
     CpuU32(Vec<u32>),
     /// The memory may be longer than the tensor.
     CudaF32(Memory<f32>),
@@ -66,7 +67,7 @@ impl PartialEq for Buffer {
     fn eq(&self, other: &Self) -> bool {
         let same = self.dims == other.dims && self.dtype() == other.dtype();
         same && match (&self.storage, &other.storage) {
-            (Storage::CpuF32(a), Storage::CpuF32(b)) => a == b,
+            (Storage::CpuF32(a), Storage::CpuF32(b)) => a[..] == b[..],
             (Storage::CpuU32(a), Storage::CpuU32(b)) => a == b,
             (Storage::CudaU32(a), Storage::CudaU32(b)) => a.values() == b.values(),
             _ if self.device() != other.device() => false,
@@ -77,32 +78,30 @@ impl PartialEq for Buffer {
 
 /// A vector of one value, or an error if there is no room for it.
 pub(crate) fn filled<T: Clone>(dims: Dims, value: T) -> Result<Vec<T>> {
-    let want_bytes = dims.len() * size_of::<T>();
     let mut values = Vec::new();
-    values.try_reserve_exact(dims.len()).map_err(|_| Error::Memory {
-        device: Device::Cpu.name(),
-        dims,
-        want_bytes,
-        held: None,
-    })?;
+    reserve(&mut values, dims.len(), dims)?;
     values.resize(dims.len(), value);
     Ok(values)
 }
 
 fn refill<T: Clone + Default>(values: &mut Vec<T>, dims: Dims) -> Result<()> {
-    let len = dims.len();
-    let want_bytes = len * size_of::<T>();
-    if len > values.capacity() {
+    reserve(values, dims.len(), dims)?;
+    values.resize(dims.len(), T::default());
+    Ok(())
+}
+
+/// Makes room for `count` values of a tensor of shape `dims`, or says that there is none.
+pub(crate) fn reserve<T>(values: &mut Vec<T>, count: usize, dims: Dims) -> Result<()> {
+    if count > values.capacity() {
         // The old values are not wanted: freeing them first keeps the peak down.
         *values = Vec::new();
-        values.try_reserve_exact(len).map_err(|_| Error::Memory {
+        values.try_reserve_exact(count).map_err(|_| Error::Memory {
             device: Device::Cpu.name(),
             dims,
-            want_bytes,
+            want_bytes: count * size_of::<T>(),
             held: None,
         })?;
     }
-    values.resize(len, T::default());
     Ok(())
 }
 
@@ -133,7 +132,7 @@ fn copied<T: Element>(from: &Memory<T>, len: usize) -> Result<Memory<T>> {
 impl Buffer {
     pub(crate) fn zeros(device: &Device, dims: Dims, dtype: Dtype) -> Result<Self> {
         let storage = match (device, dtype) {
-            (Device::Cpu, Dtype::F32) => Storage::CpuF32(filled(dims, 0.0)?),
+            (Device::Cpu, Dtype::F32) => Storage::CpuF32(Lines::zeros(dims)?),
             (Device::Cpu, Dtype::U32) => Storage::CpuU32(filled(dims, 0)?),
             (Device::Cpu, Dtype::Bf16) => {
                 let problem = "the CPU holds no bf16; use f32";
@@ -159,7 +158,7 @@ impl Buffer {
             });
         }
         let storage = match device {
-            Device::Cpu => Storage::CpuF32(values),
+            Device::Cpu => Storage::CpuF32(Lines::of(&values, dims)?),
             Device::Cuda(driver) => Storage::CudaF32(Memory::upload(driver, &values)?),
         };
         Ok(Self { dims, storage })
@@ -181,11 +180,7 @@ impl Buffer {
     pub fn copy(&self) -> Result<Self> {
         let len = self.dims.len();
         let storage = match &self.storage {
-            Storage::CpuF32(values) => {
-                let mut new = filled(self.dims, 0.0)?;
-                new.copy_from_slice(values);
-                Storage::CpuF32(new)
-            }
+            Storage::CpuF32(values) => Storage::CpuF32(Lines::of(values, self.dims)?),
             Storage::CpuU32(values) => Storage::CpuU32(values.clone()),
             Storage::CudaF32(memory) => Storage::CudaF32(copied(memory, len)?),
             Storage::CudaBf16(memory) => Storage::CudaBf16(copied(memory, len)?),
@@ -336,7 +331,7 @@ impl Buffer {
         axes[0] = rows;
         let dims = Dims::new(&axes)?;
         match &mut self.storage {
-            Storage::CpuF32(values) => refill(values, dims)?,
+            Storage::CpuF32(values) => values.resize(dims)?,
             Storage::CpuU32(values) => refill(values, dims)?,
             Storage::CudaF32(memory) => grow(memory, dims)?,
             Storage::CudaBf16(memory) => grow(memory, dims)?,

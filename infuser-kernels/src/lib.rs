@@ -29,11 +29,13 @@ pub mod cuda;
 mod device;
 mod dims;
 mod error;
+mod lines;
 pub mod ops;
 pub mod rng;
 mod simd;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod threads;
 mod view;
 
 pub use buffer::{Buffer, Dtype};

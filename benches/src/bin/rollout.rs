@@ -1,7 +1,7 @@
 //! Times the rollout engine on the benchmark model and prints one JSON line.
 //!
-//! `rollout [--threads 2] [--batch 32] [--prompt 32] [--new 128] [--runs 3]`: greedy decoding of so many
-//! prompts at once, prefill included. `rollout --shared 1`: eight samples of one prompt of 512 tokens and
+//! `rollout [--threads 2] [--batch 32] [--prompt 32] [--new 128] [--runs 3] [--vectors 1]`: greedy decoding of
+//! so many prompts at once, prefill included; with `--vectors 1` without AMX. `rollout --shared 1`: eight samples of one prompt of 512 tokens and
 //! eight new tokens each, against eight prompts that share nothing.
 
 use std::{env, error::Error, time::Instant};
@@ -10,7 +10,7 @@ use infuser_benches::{
     machine::{Machine, median_secs},
     model,
 };
-use infuser_kernels::rng::Stream;
+use infuser_kernels::{ops::matmul, rng::Stream};
 use infuser_model::{
     Model,
     generate::{Counters, Engine, Options, Request, Sampling},
@@ -22,6 +22,9 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 fn main() -> Outcome<()> {
     let threads = option("--threads", 2)?;
     let runs = option("--runs", 3)?;
+    if option("--vectors", 0)? == 1 {
+        matmul::without_tiles();
+    }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let line = pool.install(|| match option("--shared", 0)? {
         0 => decode(
@@ -84,7 +87,7 @@ fn decode([batch, prompt, new]: [usize; 3], runs: usize, threads: usize) -> Outc
     let by_memory = read_gbytes * 1e9 / (4.0 * weights) * batch as f64;
     let by_products = machine.gemm_gflops * 1e9 / (2.0 * weights);
     Ok(json!({
-        "bench": "infuser_rollout", "threads": threads, "batch": batch, "prompt": prompt, "new": new,
+        "bench": "infuser_rollout", "amx": matmul::tiles_in_use(), "threads": threads, "batch": batch, "prompt": prompt, "new": new,
         "seconds": seconds, "tokens_per_s": tokens_per_s, "steps": counters.steps,
         "memory_limit_tokens_per_s": by_memory, "share_of_memory_limit": tokens_per_s / by_memory,
         "gemm_limit_tokens_per_s": by_products, "share_of_gemm_limit": tokens_per_s / by_products,

@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use infuser_kernels::{Buffer, Device, ops::sample};
+use infuser_kernels::{Buffer, Device, ops::sample, threads};
 
 use super::{
     Cache, Decode, FinishReason, Request, Sample,
@@ -221,8 +221,7 @@ impl<'m> Engine<'m> {
     /// [`Error::Kernel`] if the device fails. A request that cannot be served is no error: its sample
     /// ends with [`FinishReason::Error`], and the others go on.
     pub fn step(&mut self) -> Result<Vec<Sample>> {
-        // Inside the pool, so that no op has to wake it up from outside.
-        rayon::scope(|_| self.step_in_pool())
+        threads::awake(|| self.step_in_pool())
     }
 
     /// Runs until nothing is left; the samples as they end.

@@ -143,6 +143,11 @@ fn flat_mut(view: ViewMut<'_>) -> Result<ViewMut<'_>> {
     Ok(view.reshape(&[dims.rows(), dims.row_len()])?)
 }
 
+/// Where a projection goes: to its norm, if there is one.
+fn projected<'a>(norm: &'a mut Option<NormSaved>, out: &'a mut Buffer) -> &'a mut Buffer {
+    norm.as_mut().map_or(out, |norm| &mut norm.x)
+}
+
 impl NormSaved {
     /// The input as rows of one norm each.
     fn rows(&self) -> Result<View<'_>> {
@@ -165,24 +170,19 @@ impl Context<'_> {
         Attention { scale: self.config.attention_scale(), window: self.window }
     }
 
-    /// Projection, norm and rotation of queries or of keys.
-    fn project(
+    /// Norm and rotation of queries or of keys, whose projection is in `saved` if there is a norm and else
+    /// in `out`.
+    fn rotate(
         &self,
-        linear: crate::layout::Linear,
         norm: Option<ParamId>,
-        x: View<'_>,
         saved: Option<&mut NormSaved>,
         out: &mut Buffer,
     ) -> Result<()> {
-        match (norm, saved) {
-            (Some(id), Some(saved)) => {
-                self.linear(linear, x, flat_mut(saved.x.view_mut())?)?;
-                let axes = saved.axes();
-                let (x, y) = (saved.x.view().reshape(&axes)?, out.view_mut().reshape(&axes)?);
-                let rstd = saved.rstd.view_mut().reshape(&[axes[0]])?;
-                rmsnorm::forward(x, self.weights[id].view(), self.config.norm_epsilon, y, rstd)?;
-            }
-            _ => self.linear(linear, x, flat_mut(out.view_mut())?)?,
+        if let (Some(id), Some(saved)) = (norm, saved) {
+            let axes = saved.axes();
+            let (x, y) = (saved.x.view().reshape(&axes)?, out.view_mut().reshape(&axes)?);
+            let rstd = saved.rstd.view_mut().reshape(&[axes[0]])?;
+            rmsnorm::forward(x, self.weights[id].view(), self.config.norm_epsilon, y, rstd)?;
         }
         Ok(rope::apply(out.view_mut(), self.positions, self.tables, Direction::Forward)?)
     }
@@ -196,10 +196,15 @@ impl Context<'_> {
         out: ViewMut<'_>,
     ) -> Result<()> {
         let params = self.params;
-        self.project(params.q, params.q_norm, x, saved.q_norm.as_mut(), &mut saved.q)?;
-        self.project(params.k, params.k_norm, x, saved.k_norm.as_mut(), &mut saved.k)?;
-        self.linear(params.v, x, flat_mut(saved.v.view_mut())?)?;
-        let Saved { q, k, v, mixed, lse, .. } = saved;
+        let Saved { q_norm, k_norm, q, k, v, mixed, lse } = saved;
+        let projections = [
+            (params.q, flat_mut(projected(q_norm, q).view_mut())?),
+            (params.k, flat_mut(projected(k_norm, k).view_mut())?),
+            (params.v, flat_mut(v.view_mut())?),
+        ];
+        linear::forward_each(self.weights, self.packed, projections, x)?;
+        self.rotate(params.q_norm, q_norm.as_mut(), q)?;
+        self.rotate(params.k_norm, k_norm.as_mut(), k)?;
         let (attention, mixed_out, lse) = (self.attention(), mixed.view_mut(), lse.view_mut());
         match keys {
             Keys::Batch => {

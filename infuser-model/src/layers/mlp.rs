@@ -56,9 +56,17 @@ pub(crate) fn forward(
     out: ViewMut<'_>,
 ) -> Result<()> {
     let params = context.params;
-    context.linear(params.gate, x, saved.gate.view_mut())?;
-    context.linear(params.up, x, saved.up.view_mut())?;
-    swiglu::forward(saved.gate.view(), saved.up.view(), saved.hidden.view_mut())?;
+    let both = [params.gate, params.up];
+    let plain = both.iter().all(|linear| linear.bias.is_none());
+    match linear::laid_out(context.packed, both).filter(|_| plain) {
+        // Weights are laid out to generate, and nothing is saved for a backward pass then.
+        Some(weights) => swiglu::project(x, weights, saved.hidden.view_mut())?,
+        None => {
+            context.linear(params.gate, x, saved.gate.view_mut())?;
+            context.linear(params.up, x, saved.up.view_mut())?;
+            swiglu::forward(saved.gate.view(), saved.up.view(), saved.hidden.view_mut())?;
+        }
+    }
     context.linear(params.down, saved.hidden.view(), out)
 }
 

@@ -1,11 +1,17 @@
 //! The CPU side of [`super`]: `nt` row by row ([`rows`]), the others in tiles of the output, each one
 //! call of the `gemm` crate.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 pub(crate) mod rows;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod split;
+
+use std::{cell::Cell, ops::Range};
 
 use rayon::prelude::*;
 
-use crate::{Write, error::Result};
+use crate::{Write, error::Result, threads::with_scratch};
 
 /// One factor of a product, as the `gemm` crate sees it: `value(i, j) = data[i·rows + j·cols]`.
 #[derive(Clone, Copy)]
@@ -111,6 +117,38 @@ impl Output {
     }
 }
 
+/// Where the rows and columns of a product lie from `row` and `column` on.
+#[derive(Clone, Copy)]
+struct Target {
+    output: Output,
+    stride: usize,
+    row: usize,
+    column: usize,
+}
+
+impl Target {
+    /// All of a product with `n` columns.
+    fn whole(output: Output, n: usize) -> Self {
+        Self { output, stride: n, row: 0, column: 0 }
+    }
+
+    /// # Safety
+    /// This row and column must be there.
+    unsafe fn at(&self, row: usize, column: usize) -> *mut f32 {
+        // SAFETY: forwarded to the caller.
+        unsafe { self.output.at((row - self.row) * self.stride + column - self.column) }
+    }
+
+    /// Some columns of a row.
+    ///
+    /// # Safety
+    /// They must be there, and in nobody else's tile.
+    unsafe fn columns<'a>(&self, row: usize, columns: &Range<usize>) -> &'a mut [f32] {
+        // SAFETY: forwarded to the caller.
+        unsafe { std::slice::from_raw_parts_mut(self.at(row, columns.start), columns.len()) }
+    }
+}
+
 /// `c (+)= a b` with `c` contiguous, in tiles of `tile` rows and columns.
 fn tiled(
     [m, n, k]: [usize; 3],
@@ -151,8 +189,99 @@ pub(super) fn nt(
     y: &mut [f32],
     write: Write,
 ) -> Result<()> {
-    rows::product([m, n, k], x, &rows::Panels::new(w, [n, k])?, y, write);
+    nt_packed([m, n, k], x, &rows::Panels::new(w, [n, k])?, y, write);
     Ok(())
+}
+
+/// Whether this processor has tiles, the system lets this process use them, and there is code for them.
+pub(super) fn has_tiles() -> bool {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    return amx::available();
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+    false
+}
+
+/// [`nt`] with `w` in panels.
+pub(super) fn nt_packed(
+    [m, n, k]: [usize; 3],
+    x: &[f32],
+    w: &rows::Panels,
+    y: &mut [f32],
+    write: Write,
+) {
+    nt_each([m, k], x, &mut [Product { w, n, y }], write);
+}
+
+/// A weight of `n` rows in panels, and where its product goes.
+pub(super) struct Product<'a> {
+    pub(super) w: &'a rows::Panels,
+    pub(super) n: usize,
+    pub(super) y: &'a mut [f32],
+}
+
+/// [`nt_packed`] of the same `x` with each of some weights.
+pub(super) fn nt_each([m, k]: [usize; 2], x: &[f32], products: &mut [Product<'_>], write: Write) {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if super::tiles_in_use() {
+        return amx::products([m, k], x, products, write);
+    }
+    for Product { w, n, y } in products {
+        rows::product([m, *n, k], x, w, y, write);
+    }
+}
+
+/// What `combine` makes of the products of `x` with two weights of `n` rows, a stretch of `out` from the same
+/// stretches of the two, which are kept nowhere.
+pub(super) fn nt_combined(
+    [m, n, k]: [usize; 3],
+    x: &[f32],
+    weights: [&rows::Panels; 2],
+    out: &mut [f32],
+    combine: impl Fn([&[f32]; 2], &mut [f32]) + Sync,
+) {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if super::tiles_in_use() {
+        return amx::combined([m, n, k], x, weights, out, combine);
+    }
+    rows::combined([m, n, k], x, weights, out, combine);
+}
+
+/// Panels of two products that are combined at a time: what they take stays in the second-level cache.
+const COMBINED: usize = 4;
+
+/// Combines the products of some rows and panels, those of two weights, [`COMBINED`] panels at a time.
+/// `multiply` computes what it is told of one of the two.
+fn combine_panels(
+    (rows, panels): (Range<usize>, Range<usize>),
+    (n, out): (usize, Output),
+    multiply: impl Fn(usize, Range<usize>, Target),
+    combine: impl Fn([&[f32]; 2], &mut [f32]),
+) {
+    let width = COMBINED.min(panels.len()) * rows::PANEL;
+    with_scratch(&PRODUCTS, |products| {
+        products.resize(products.len().max(2 * rows.len() * width), 0.0);
+        let (a, b) = products[..2 * rows.len() * width].split_at_mut(rows.len() * width);
+        for first in panels.clone().step_by(COMBINED) {
+            let here = first..panels.end.min(first + COMBINED);
+            let columns = here.start * rows::PANEL..n.min(here.end * rows::PANEL);
+            for (which, to) in [&mut *a, &mut *b].into_iter().enumerate() {
+                let output = Output(to.as_mut_ptr());
+                let target =
+                    Target { output, stride: width, row: rows.start, column: columns.start };
+                multiply(which, here.clone(), target);
+            }
+            for (i, row) in rows.clone().enumerate() {
+                let [a, b] = [&*a, &*b].map(|from| &from[i * width..][..columns.len()]);
+                // SAFETY: the row is below m and the columns below n, and `out` has m n values; no other
+                // task has these rows of these columns.
+                combine([a, b], unsafe { out.row(row * n + columns.start, columns.len()) });
+            }
+        }
+    });
+}
+
+thread_local! {
+    static PRODUCTS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
 pub(super) fn nn([m, n, k]: [usize; 3], x: &[f32], w: &[f32], y: &mut [f32], write: Write) {

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! A row of [`nt`] has the same bits whatever the other rows are: alone, in a batch, in decoding and
-//! in training. For that it has a kernel of its own; a weight that many products use can be laid out
-//! for it once ([`Packed`]). The other two go to the `gemm` crate in tiles that depend on the shapes
+//! in training. For that it has kernels of its own: one of vectors, whose bits are the same on all
+//! processors, and one of tiles ([`tiles_in_use`]). A weight that many products use can be laid out
+//! for them once ([`Packed`]). The other two go to the `gemm` crate in tiles that depend on the shapes
 //! alone. No result depends on the number of threads. On CUDA all three go to cuBLASLt, and an output
 //! may be bf16 or f32; a row of [`nt`] may there differ in its last bits with the number of rows, for which
 //! the library chooses its way.
@@ -24,16 +25,33 @@ mod tests;
 
 pub(crate) use cpu::{Factor, block, rows};
 
+use std::sync::OnceLock;
+
 use crate::{Device, View, ViewMut, Write, check, error::Result};
 
+static TILES: OnceLock<bool> = OnceLock::new();
+
+/// Whether [`nt`] on the CPU uses the tiles of bf16 products that some processors have (Intel AMX), which
+/// give other last bits than vectors do, as exact. It does where there are any, unless
+/// [`without_tiles`] came first; this call or the first product decides for the process.
+pub fn tiles_in_use() -> bool {
+    *TILES.get_or_init(cpu::has_tiles)
+}
+
+/// Computes with vectors alone, as processors without tiles do: slower but for few rows. False if it comes
+/// too late: then tiles are in use.
+pub fn without_tiles() -> bool {
+    !*TILES.get_or_init(|| false)
+}
+
 /// A weight `[N, K]` in the layout that [`nt`] works on; it takes as much memory again.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Packed {
     axes: [usize; 2],
     storage: Storage,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Storage {
     Cpu(rows::Panels),
 }
@@ -57,6 +75,14 @@ impl Packed {
         Ok(Self { axes, storage })
     }
 
+    fn check(&self, op: &'static str, axes: [usize; 2]) -> Result<()> {
+        if self.axes != axes {
+            let problem = format!("a weight of shape {:?}, expected {axes:?}", self.axes);
+            return Err(crate::Error::argument(op, problem));
+        }
+        Ok(())
+    }
+
     /// Bytes held.
     pub fn size_bytes(&self) -> usize {
         match &self.storage {
@@ -77,10 +103,68 @@ pub fn nt_packed(x: View<'_>, w: &Packed, y: ViewMut<'_>, write: Write) -> Resul
     check::shape(OP, "y", y.dims(), &[m, n])?;
     match &w.storage {
         Storage::Cpu(panels) => {
-            rows::product([m, n, k], x.f32(OP, "x")?, panels, y.into_f32(OP, "y")?, write);
+            cpu::nt_packed([m, n, k], x.f32(OP, "x")?, panels, y.into_f32(OP, "y")?, write);
         }
     }
     Ok(())
+}
+
+/// [`nt_packed`] of one `x` with several weights at once, overwriting the outputs: the same bits, and threads
+/// meet once.
+///
+/// # Errors
+/// As [`nt`].
+pub fn nt_packed_each<const N: usize>(
+    x: View<'_>,
+    products: [(&Packed, ViewMut<'_>); N],
+) -> Result<()> {
+    const OP: &str = "matmul::nt_packed_each";
+    let [m, k] = check::matrix(OP, "x", x.dims())?;
+    let mut parts = Vec::with_capacity(N);
+    for (w, y) in products {
+        parts.push(packed_product(OP, [m, k], w, y)?);
+    }
+    cpu::nt_each([m, k], x.f32(OP, "x")?, &mut parts, Write::Overwrite);
+    Ok(())
+}
+
+/// What `combine` makes of the products of `x` with two weights of the same size: a stretch of `out` from the
+/// same stretches of the two, which are kept nowhere.
+pub(crate) fn nt_packed_combined(
+    op: &'static str,
+    x: View<'_>,
+    [a, b]: [&Packed; 2],
+    out: ViewMut<'_>,
+    combine: impl Fn([&[f32]; 2], &mut [f32]) + Sync,
+) -> Result<()> {
+    let [m, k] = check::matrix(op, "x", x.dims())?;
+    let n = a.axes[0];
+    check::shape(op, "out", out.dims(), &[m, n])?;
+    for weight in [a, b] {
+        weight.check(op, [n, k])?;
+    }
+    match (&a.storage, &b.storage) {
+        (Storage::Cpu(a), Storage::Cpu(b)) => {
+            let (x, out) = (x.f32(op, "x")?, out.into_f32(op, "out")?);
+            cpu::nt_combined([m, n, k], x, [a, b], out, combine);
+        }
+    }
+    Ok(())
+}
+
+fn packed_product<'a>(
+    op: &'static str,
+    [m, k]: [usize; 2],
+    w: &'a Packed,
+    y: ViewMut<'a>,
+) -> Result<cpu::Product<'a>> {
+    check::shape(op, "y", y.dims(), &[m, w.axes[0]])?;
+    w.check(op, [w.axes[0], k])?;
+    match &w.storage {
+        Storage::Cpu(panels) => {
+            Ok(cpu::Product { w: panels, n: w.axes[0], y: y.into_f32(op, "y")? })
+        }
+    }
 }
 
 /// `y = x wᵀ`, or `y += x wᵀ`.

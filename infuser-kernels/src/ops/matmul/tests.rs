@@ -80,10 +80,11 @@ fn threads_do_not_change_a_bit() {
     let [m, n, k] = [700, 300, 130];
     let (x, w) = (buffer(&hard_values(1, m * k), &[m, k]), buffer(&hard_values(2, n * k), &[n, k]));
     let run = || {
-        let (mut y, mut dw) = (poison(&[m, n]), poison(&[n, k]));
+        let (mut y, mut dx, mut dw) = (poison(&[m, n]), poison(&[m, k]), poison(&[n, k]));
         nt(x.view(), w.view(), y.view_mut(), Write::Overwrite).unwrap();
+        nn(y.view(), w.view(), dx.view_mut(), Write::Overwrite).unwrap();
         tn(y.view(), x.view(), dw.view_mut(), Write::Overwrite).unwrap();
-        (y, dw)
+        (y, dx, dw)
     };
     let one = on_threads(1, run);
     assert_eq!(on_threads(2, run), one);
@@ -101,20 +102,62 @@ fn a_wrong_shape_names_the_tensor() {
 }
 
 #[test]
-fn an_element_of_nt_is_one_chain_of_multiply_adds() {
+fn an_element_is_one_chain_of_multiply_adds_where_vectors_compute_it() {
     for [m, n, k] in SHAPES {
         let (x, w) = (hard_values(1, m * k), hard_values(2, n * k));
-        let mut y = poison(&[m, n]);
-        let (xb, wb) = (buffer(&x, &[m, k]), buffer(&w, &[n, k]));
-        let packed = Packed::new(wb.view()).unwrap();
-        nt_packed(xb.view(), &packed, y.view_mut(), Write::Overwrite).unwrap();
+        let panels = rows::Panels::new(&w, [n, k]).unwrap();
+        let mut y = vec![f32::NAN; m * n];
+        rows::product([m, n, k], &x, &panels, &mut y, Write::Overwrite);
         let chain = |start: f32, i: usize, j: usize| {
             (0..k).fold(start, |sum, at| x[i * k + at].mul_add(w[j * k + at], sum))
         };
         let once: Vec<f32> = (0..m * n).map(|at| chain(0.0, at / n, at % n)).collect();
-        assert_eq!(y.to_f32().unwrap(), once, "{m} x {n} x {k}");
-        nt(xb.view(), wb.view(), y.view_mut(), Write::Add).unwrap();
+        assert_eq!(y, once, "{m} x {n} x {k}");
+        rows::product([m, n, k], &x, &panels, &mut y, Write::Add);
         let twice: Vec<f32> = (0..m * n).map(|at| chain(once[at], at / n, at % n)).collect();
-        assert_eq!(y.to_f32().unwrap(), twice, "{m} x {n} x {k}, added");
+        assert_eq!(y, twice, "{m} x {n} x {k}, added");
     }
+}
+
+#[test]
+fn a_row_has_the_same_bits_alone_and_a_weight_the_same_laid_out_or_not() {
+    for [m, n, k] in SHAPES {
+        let (x, w) = (hard_values(1, m * k), hard_values(2, n * k));
+        let (xb, wb) = (buffer(&x, &[m, k]), buffer(&w, &[n, k]));
+        let packed = Packed::new(wb.view()).unwrap();
+        let (mut all, mut laid_out) = (poison(&[m, n]), poison(&[m, n]));
+        nt(xb.view(), wb.view(), all.view_mut(), Write::Overwrite).unwrap();
+        nt_packed(xb.view(), &packed, laid_out.view_mut(), Write::Overwrite).unwrap();
+        assert_eq!(all, laid_out, "{m} x {n} x {k}");
+        for row in [0, m / 2, m - 1] {
+            let mut alone = poison(&[1, n]);
+            let x = xb.view().rows(row..row + 1).unwrap();
+            nt_packed(x, &packed, alone.view_mut(), Write::Overwrite).unwrap();
+            let same = all.view().rows(row..row + 1).unwrap();
+            assert_eq!(alone.to_f32().unwrap(), same.f32("test", "row").unwrap());
+        }
+    }
+}
+
+#[test]
+fn products_at_once_have_the_bits_of_one_after_another() {
+    for [m, n, k] in SHAPES {
+        let x = buffer(&hard_values(1, m * k), &[m, k]);
+        let widths = [n, n.div_ceil(2), 3];
+        let weights = widths
+            .map(|n| Packed::new(buffer(&hard_values(n as u64, n * k), &[n, k]).view()).unwrap());
+        let [a, b, c] = &weights;
+        let mut each = widths.map(|n| poison(&[m, n]));
+        let [y_a, y_b, y_c] = &mut each;
+        let products = [(a, y_a.view_mut()), (b, y_b.view_mut()), (c, y_c.view_mut())];
+        nt_packed_each(x.view(), products).unwrap();
+        for ((w, n), y) in weights.iter().zip(widths).zip(&each) {
+            let mut alone = poison(&[m, n]);
+            nt_packed(x.view(), w, alone.view_mut(), Write::Overwrite).unwrap();
+            assert_eq!(*y, alone, "{m} x {n} x {k}");
+        }
+    }
+    let (x, w) = (poison(&[2, 3]), Packed::new(poison(&[4, 5]).view()).unwrap());
+    let error = nt_packed_each(x.view(), [(&w, poison(&[2, 4]).view_mut())]).unwrap_err();
+    assert!(error.to_string().contains("a weight of shape [4, 5], expected [4, 3]"), "{error}");
 }

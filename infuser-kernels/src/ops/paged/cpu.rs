@@ -1,6 +1,8 @@
 //! The CPU side of [`super`]: blocks hold keys as the panels that the products read.
 
-use std::ops::Range;
+use std::{ops::Range, slice};
+
+use rayon::prelude::*;
 
 use super::{Attention, Segment, Sizes};
 use crate::{
@@ -47,24 +49,73 @@ pub(super) fn append(
     v: &[f32],
 ) -> Result<()> {
     const OP: &str = "paged::append";
-    let Sizes { heads, width, tokens, .. } = sizes;
     let keys = keys.view_mut().into_f32(OP, "keys")?;
     let values = values.view_mut().into_f32(OP, "values")?;
-    for segment in segments {
+    let elements = sizes.count * sizes.heads * sizes.tokens;
+    assert!(keys.len() == elements * sizes.width, "paged::append: keys");
+    assert!(values.len() == elements * padded(sizes.width), "paged::append: values");
+    let places = Places { sizes, keys: keys.as_mut_ptr(), values: values.as_mut_ptr() };
+    // SAFETY: the caller has checked that the blocks are there, and so are all places in them. Tasks write
+    // to no block in common; on this thread alone it does not matter.
+    let store = |segment: &Segment| unsafe { places.store(segment, k, v) };
+    if write_apart(sizes.tokens, segments) {
+        segments.par_iter().for_each(store);
+    } else {
+        segments.iter().for_each(store);
+    }
+    Ok(())
+}
+
+/// Whether no two segments write to the same block.
+pub(super) fn write_apart(tokens: usize, segments: &[Segment]) -> bool {
+    let mut blocks: Vec<u32> = Vec::with_capacity(segments.len());
+    for segment in segments.iter().filter(|segment| !segment.q.is_empty()) {
+        let (first, last) = (segment.start() / tokens, (segment.len - 1) / tokens);
+        blocks.extend(&segment.blocks[first..=last]);
+    }
+    blocks.sort_unstable();
+    blocks.windows(2).all(|pair| pair[0] != pair[1])
+}
+
+/// All keys and values of a cache, for tasks that write to blocks of their own.
+struct Places {
+    sizes: Sizes,
+    keys: *mut f32,
+    values: *mut f32,
+}
+
+// SAFETY: tasks that share this write to different blocks, as `store` asks.
+unsafe impl Sync for Places {}
+
+impl Places {
+    /// Stores the keys and values of a segment's queries.
+    ///
+    /// # Safety
+    /// The segment's blocks must be there, and nobody else may touch those that this writes to.
+    unsafe fn store(&self, segment: &Segment, k: &[f32], v: &[f32]) {
+        let Sizes { heads, width, tokens, .. } = self.sizes;
         for (i, row) in segment.q.clone().enumerate() {
             let position = segment.start() + i;
             let (block, place) = (segment.blocks[position / tokens] as usize, position % tokens);
             for head in 0..heads {
                 let from = (row * heads + head) * width..(row * heads + head + 1) * width;
-                let at = sizes.keys_at(block, head, place);
-                let panel = keys[at..at + width * PANEL].chunks_exact_mut(PANEL);
-                panel.zip(&k[from.clone()]).for_each(|(to, from)| to[place % PANEL] = *from);
-                let at = sizes.values_at(block, head, place);
-                values[at..at + width].copy_from_slice(&v[from]);
+                let at = [
+                    self.sizes.keys_at(block, head, place),
+                    self.sizes.values_at(block, head, place),
+                ];
+                // SAFETY: a panel and a row of a block that is there and in nobody else's hands.
+                let (panel, value) = unsafe {
+                    (
+                        slice::from_raw_parts_mut(self.keys.add(at[0]), width * PANEL),
+                        slice::from_raw_parts_mut(self.values.add(at[1]), width),
+                    )
+                };
+                let columns = panel.chunks_exact_mut(PANEL).zip(&k[from.clone()]);
+                columns.for_each(|(to, from)| to[place % PANEL] = *from);
+                value.copy_from_slice(&v[from]);
             }
         }
     }
-    Ok(())
 }
 
 pub(super) fn attention(

@@ -141,3 +141,26 @@ fn what_does_not_fit_is_named() {
     let error = Blocks::new(&Device::Cpu, 2, 16, [1, 4]).unwrap_err().to_string();
     assert!(error.contains("blocks of 16 tokens, expected a multiple of 32"), "{error}");
 }
+
+/// Who writes to one block together is served on one thread.
+#[test]
+fn two_segments_of_one_block_are_stored_one_after_another() {
+    let segments = |shared: bool| -> Segments {
+        let second = if shared { vec![0] } else { vec![1] };
+        vec![
+            Segment { q: 0..2, len: 2, blocks: vec![0] },
+            Segment { q: 2..5, len: 5, blocks: second },
+        ]
+        .into()
+    };
+    assert!(cpu::write_apart(BLOCK_UNIT, &segments(false)));
+    assert!(!cpu::write_apart(BLOCK_UNIT, &segments(true)));
+    let k = buffer(&hard_values(1, 5 * 3), &[5, 1, 3]);
+    let mut blocks = Blocks::new(&Device::Cpu, 2, BLOCK_UNIT, [1, 3]).unwrap();
+    append(&mut blocks, &segments(true), k.view(), k.view()).unwrap();
+    let Storage::Cpu([_, values]) = &blocks.storage else { unreachable!("made on the CPU") };
+    let (values, k) = (values.to_f32().unwrap(), k.to_f32().unwrap());
+    for (position, row) in [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4)] {
+        assert_eq!(values[position * BLOCK_UNIT..][..3], k[row * 3..][..3], "position {position}");
+    }
+}

@@ -5,20 +5,24 @@ use rayon::prelude::*;
 use crate::simd::{sigmoid, simd};
 
 /// Elements one task works on, whatever the number of threads.
-const TASK: usize = 16 * 1024;
+const TASK: usize = 4 * 1024;
 
 pub(super) fn forward(gate: &[f32], up: &[f32], out: &mut [f32]) {
     let inputs = gate.par_chunks(TASK).zip(up.par_chunks(TASK));
-    out.par_chunks_mut(TASK).zip(inputs).for_each(|(out, (gate, up))| {
-        simd(
-            #[inline(always)]
-            || {
-                for ((out, &g), &u) in out.iter_mut().zip(gate).zip(up) {
-                    *out = g * sigmoid(g) * u;
-                }
-            },
-        );
-    });
+    let tasks = out.par_chunks_mut(TASK).zip(inputs);
+    tasks.for_each(|(out, (gate, up))| stretch(gate, up, out));
+}
+
+/// [`forward`] on this thread.
+pub(super) fn stretch(gate: &[f32], up: &[f32], out: &mut [f32]) {
+    simd(
+        #[inline(always)]
+        || {
+            for ((out, &g), &u) in out.iter_mut().zip(gate).zip(up) {
+                *out = g * sigmoid(g) * u;
+            }
+        },
+    );
 }
 
 pub(super) fn backward(dout: &[f32], gate: &[f32], up: &[f32], dgate: &mut [f32], dup: &mut [f32]) {

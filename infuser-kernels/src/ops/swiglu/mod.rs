@@ -14,6 +14,7 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
+use super::matmul::{self, Packed};
 use crate::{Device, View, ViewMut, check, error::Result};
 
 /// `out = silu(gate) · up`, overwriting `out`.
@@ -35,6 +36,20 @@ pub fn forward(gate: View<'_>, up: View<'_>, out: ViewMut<'_>) -> Result<()> {
         Device::Cuda(driver) => cuda::forward(&driver, OP, [gate, up], out)?,
     }
     Ok(())
+}
+
+/// `out = silu(x Gᵀ) · x Uᵀ` by weights laid out before, overwriting `out`: [`forward`] of the two products to the
+/// bit, without keeping them.
+///
+/// # Shapes
+/// `x`: `[T, D]`; `gate` and `up`: `[F, D]`; `out`: `[T, F]`.
+///
+/// # Errors
+/// As [`forward`].
+pub fn project(x: View<'_>, [gate, up]: [&Packed; 2], out: ViewMut<'_>) -> Result<()> {
+    matmul::nt_packed_combined("swiglu::project", x, [gate, up], out, |[gate, up], out| {
+        cpu::stretch(gate, up, out);
+    })
 }
 
 /// The gradients of both inputs, overwritten: `dgate = dout · u · σ · (1 + g · (1 − σ))` and

@@ -33,6 +33,42 @@ fn forward_matches_the_reference() {
     }
 }
 
+/// Both kinds of products: this processor's, and the one of vectors that every processor has.
+#[test]
+fn a_projection_has_the_bits_of_its_parts() {
+    for (rows, width, depth) in [(1, 1, 1), (1, 40, 64), (33, 70, 31), (200, 300, 100)] {
+        let x = buffer(&hard_values(1, rows * depth), &[rows, depth]);
+        let values = [2, 3].map(|seed| hard_values(seed, width * depth));
+        let weights =
+            values.each_ref().map(|w| Packed::new(buffer(w, &[width, depth]).view()).unwrap());
+        let [gate, up] = weights.each_ref().map(|w| {
+            let mut y = poison(&[rows, width]);
+            matmul::nt_packed(x.view(), w, y.view_mut(), crate::Write::Overwrite).unwrap();
+            y
+        });
+        let mut out = poison(&[rows, width]);
+        project(x.view(), weights.each_ref(), out.view_mut()).unwrap();
+        assert_eq!(out, run_forward(&gate, &up), "{rows} x {width} x {depth}");
+        let vectors = matmul::rows::Panels::new;
+        let panels = values.each_ref().map(|w| vectors(w, [width, depth]).unwrap());
+        let x = x.to_f32().unwrap();
+        let sizes = [rows, width, depth];
+        let [gate, up] = panels.each_ref().map(|w| {
+            let mut y = vec![0.0; rows * width];
+            matmul::rows::product(sizes, &x, w, &mut y, crate::Write::Overwrite);
+            buffer(&y, &[rows, width])
+        });
+        let mut out = vec![f32::NAN; rows * width];
+        matmul::rows::combined(sizes, &x, panels.each_ref(), &mut out, |[gate, up], out| {
+            cpu::stretch(gate, up, out);
+        });
+        assert_eq!(out, run_forward(&gate, &up).to_f32().unwrap(), "{rows} x {width} x {depth}");
+    }
+    let w = Packed::new(poison(&[3, 2]).view()).unwrap();
+    let error = project(poison(&[4, 2]).view(), [&w, &w], poison(&[4, 4]).view_mut()).unwrap_err();
+    assert!(matches!(error, Error::Shape { tensor: "out", .. }), "{error}");
+}
+
 #[test]
 fn backward_matches_the_reference() {
     for (rows, width) in SHAPES {

@@ -4,7 +4,7 @@
 //! keys lie: scores and mixtures are chains of multiply-adds in the order of the positions
 //! ([`rows`](crate::ops::matmul::rows)), and the running maximum moves at multiples of [`KEY_TILE`].
 
-use std::ops::Range;
+use std::{cell::Cell, ops::Range};
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -13,6 +13,7 @@ use super::{Attention, KEY_TILE, QUERY_TILE};
 use crate::{
     ops::matmul::rows::{MAX_ROWS, Next, PANEL, Rows, Tile, accumulate},
     simd::{exp, max, sum},
+    threads::with_scratch,
 };
 
 /// Panels of keys in a tile.
@@ -116,26 +117,22 @@ pub(in crate::ops) fn forward(
 fn run(attention: &Attention, heads: Heads, q: &[f32], source: &impl Source, task: Task<'_>) {
     let Task { span, rows, position, out, lse } = task;
     let (count, group) = (rows.len(), heads.queries / heads.keys);
-    let results: Vec<Group> = (0..heads.keys)
-        .into_par_iter()
-        .map(|kv_head| {
-            let mut state = Group::new(group * count, heads.width);
-            pulp::Arch::new().dispatch(Mix {
-                attention,
-                heads,
-                q: &q[(rows.start * heads.queries + kv_head * group) * heads.width..],
-                source,
-                span,
-                kv_head,
-                count,
-                position,
-                state: &mut state,
-            });
-            state
-        })
-        .collect();
-    let padded = padded(heads.width);
-    for (kv_head, state) in results.iter().enumerate() {
+    let mix = |kv_head: usize, state: &mut Group| {
+        state.reset(group * count, heads.width);
+        pulp::Arch::new().dispatch(Mix {
+            attention,
+            heads,
+            q: &q[(rows.start * heads.queries + kv_head * group) * heads.width..],
+            source,
+            span,
+            kv_head,
+            count,
+            position,
+            state,
+        });
+    };
+    let write = |kv_head: usize, state: &Group, out: &mut [f32], lse: &mut [f32]| {
+        let padded = padded(heads.width);
         for (at, (max, sum)) in state.max.iter().zip(&state.sum).enumerate() {
             let to = at % count * heads.queries + kv_head * group + at / count;
             lse[to] = max + sum.ln();
@@ -143,11 +140,36 @@ fn run(attention: &Attention, heads: Heads, q: &[f32], source: &impl Source, tas
             let to = &mut out[to * heads.width..][..heads.width];
             to.iter_mut().zip(from).for_each(|(to, from)| *to = from / sum);
         }
+    };
+    if count == 1 {
+        // Little work, and there is such a task for every sequence that decodes.
+        return with_scratch(&GROUP, |state| {
+            for kv_head in 0..heads.keys {
+                mix(kv_head, state);
+                write(kv_head, state, out, lse);
+            }
+        });
     }
+    let all: Vec<Group> = (0..heads.keys)
+        .into_par_iter()
+        .map(|kv_head| {
+            let mut state = Group::default();
+            mix(kv_head, &mut state);
+            state
+        })
+        .collect();
+    for (kv_head, state) in all.iter().enumerate() {
+        write(kv_head, state, out, lse);
+    }
+}
+
+thread_local! {
+    static GROUP: Cell<Group> = const { Cell::new(Group::EMPTY) };
 }
 
 /// The queries of a tile for the heads that share a key head: row `h·count + i` is query `i` of the
 /// group's head `h`.
+#[derive(Default)]
 struct Group {
     /// Running maximum and sum of exponentials of each row.
     max: Vec<f32>,
@@ -159,12 +181,20 @@ struct Group {
 }
 
 impl Group {
-    fn new(rows: usize, width: usize) -> Self {
-        Self {
-            max: vec![f32::NEG_INFINITY; rows],
-            sum: vec![0.0; rows],
-            mixed: vec![0.0; rows * padded(width)],
-            scores: vec![0.0; rows * KEY_TILE],
+    const EMPTY: Self =
+        Self { max: Vec::new(), sum: Vec::new(), mixed: Vec::new(), scores: Vec::new() };
+
+    /// So many rows that have seen nothing yet.
+    fn reset(&mut self, rows: usize, width: usize) {
+        let Self { max, sum, mixed, scores } = self;
+        for (values, len, value) in [
+            (max, rows, f32::NEG_INFINITY),
+            (sum, rows, 0.0),
+            (mixed, rows * padded(width), 0.0),
+            (scores, rows * KEY_TILE, 0.0),
+        ] {
+            values.clear();
+            values.resize(len, value);
         }
     }
 }

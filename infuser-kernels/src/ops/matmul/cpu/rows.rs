@@ -7,8 +7,8 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::Output;
-use crate::{Dims, Write, buffer, error::Result, simd::prefetch};
+use super::{COMBINED, Output, Target, combine_panels};
+use crate::{Dims, Write, error::Result, lines::Lines, simd::prefetch};
 
 /// Columns that a tile computes side by side.
 pub(crate) const PANEL: usize = 32;
@@ -131,15 +131,14 @@ fn part_of<S: Simd, const V: usize, const R: usize>(
 
 /// A weight `[N, K]` as panels of [`PANEL`] of its rows, each `[K, PANEL]`; the last is filled up with
 /// zeros.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Panels {
-    values: Vec<f32>,
+    values: Lines,
 }
 
 impl Panels {
     pub(crate) fn new(w: &[f32], [n, k]: [usize; 2]) -> Result<Self> {
-        let dims = Dims::new(&[n.div_ceil(PANEL) * k, PANEL])?;
-        let mut values = buffer::filled(dims, 0.0)?;
+        let mut values = Lines::zeros(Dims::new(&[n.div_ceil(PANEL) * k, PANEL])?)?;
         if k > 0 {
             values
                 .par_chunks_mut(PANEL * k)
@@ -151,6 +150,21 @@ impl Panels {
 
     pub(crate) fn size_bytes(&self) -> usize {
         size_of_val(&self.values[..])
+    }
+
+    /// Whether this can be a weight of these sizes.
+    pub(super) fn holds(&self, [n, k]: [usize; 2]) -> bool {
+        self.values.len() == n.div_ceil(PANEL) * PANEL * k
+    }
+
+    /// All panels, one after another.
+    pub(super) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Panel `index` of a weight with an inner axis of `k`; empty after the last.
+    pub(super) fn panel(&self, index: usize, k: usize) -> &[f32] {
+        self.values.chunks_exact(PANEL * k).nth(index).unwrap_or_default()
     }
 }
 
@@ -169,17 +183,14 @@ pub(crate) fn pack(panel: &mut [f32], rows: &[f32], k: usize) {
 }
 
 /// `y (+)= x wᵀ`, with `w` in panels.
-pub(in super::super) fn product(
+pub(in crate::ops) fn product(
     [m, n, k]: [usize; 3],
     x: &[f32],
     w: &Panels,
     y: &mut [f32],
     write: Write,
 ) {
-    assert!(
-        x.len() == m * k && y.len() == m * n && w.values.len() == n.div_ceil(PANEL) * PANEL * k,
-        "matmul::product: sizes"
-    );
+    assert!(x.len() == m * k && y.len() == m * n && w.holds([n, k]), "rows::product: sizes");
     if m == 0 || n == 0 || k == 0 {
         return if write == Write::Overwrite {
             y.fill(0.0)
@@ -189,24 +200,45 @@ pub(in super::super) fn product(
     let rows = m.min(BLOCK_ROWS);
     let together = TASK_WORK.div_ceil(rows * PANEL * k).min(panels);
     let across = panels.div_ceil(together);
-    let output = Output(y.as_mut_ptr());
-    let task = |task: usize| {
-        let (block, group) = (task / across, task % across);
-        let part = Part {
-            rows: block * m / blocks..(block + 1) * m / blocks,
-            panels: group * panels / across..(group + 1) * panels / across,
-            sizes: [n, k],
-            x,
-            w: &w.values,
-            output,
-            write,
-        };
-        pulp::Arch::new().dispatch(part);
-    };
+    let target = Target::whole(Output(y.as_mut_ptr()), n);
+    in_tasks([blocks, across], |block, group| {
+        let rows = block * m / blocks..(block + 1) * m / blocks;
+        let panels = group * panels / across..(group + 1) * panels / across;
+        pulp::Arch::new().dispatch(Part { rows, panels, sizes: [n, k], x, w, target, write });
+    });
+}
+
+/// Runs `f` for all blocks of rows and all groups of panels.
+fn in_tasks([blocks, across]: [usize; 2], f: impl Fn(usize, usize) + Sync) {
     match blocks * across {
-        1 => task(0),
-        tasks => (0..tasks).into_par_iter().for_each(task),
+        1 => f(0, 0),
+        tasks => (0..tasks).into_par_iter().for_each(|task| f(task / across, task % across)),
     }
+}
+
+/// What `combine` makes of `x wᵀ` for two weights.
+pub(in crate::ops) fn combined(
+    [m, n, k]: [usize; 3],
+    x: &[f32],
+    weights: [&Panels; 2],
+    out: &mut [f32],
+    combine: impl Fn([&[f32]; 2], &mut [f32]) + Sync,
+) {
+    let sizes_fit = weights.iter().all(|w| w.holds([n, k]));
+    assert!(sizes_fit && x.len() == m * k && out.len() == m * n, "rows::combined: sizes");
+    let (blocks, panels) = (m.div_ceil(BLOCK_ROWS), n.div_ceil(PANEL));
+    let across = panels.div_ceil(COMBINED);
+    let output = Output(out.as_mut_ptr());
+    in_tasks([blocks, across], |block, group| {
+        let rows = block * m / blocks..(block + 1) * m / blocks;
+        let panels = group * COMBINED..panels.min((group + 1) * COMBINED);
+        let multiply = |which: usize, panels, target| {
+            let (w, write) = (weights[which], Write::Overwrite);
+            let rows = rows.clone();
+            pulp::Arch::new().dispatch(Part { rows, panels, sizes: [n, k], x, w, target, write });
+        };
+        combine_panels((rows.clone(), panels), (n, output), multiply, &combine);
+    });
 }
 
 /// What one task computes.
@@ -216,8 +248,8 @@ struct Part<'a> {
     /// N and K.
     sizes: [usize; 2],
     x: &'a [f32],
-    w: &'a [f32],
-    output: Output,
+    w: &'a Panels,
+    target: Target,
     write: Write,
 }
 
@@ -230,7 +262,7 @@ impl WithSimd for Part<'_> {
         let mut tile: Tile = [[0.0; PANEL]; MAX_ROWS];
         let parts = self.rows.len().div_ceil(MAX_ROWS);
         for panel in self.panels.clone() {
-            let w = &self.w[panel * PANEL * k..];
+            let w = &self.w.values[panel * PANEL * k..];
             let after = w.get(PANEL * k..).unwrap_or_default();
             let w = Rows { data: w, stride: PANEL };
             let columns = panel * PANEL..(panel * PANEL + PANEL).min(n);
@@ -243,8 +275,7 @@ impl WithSimd for Part<'_> {
                         Write::Overwrite => *tile = [0.0; PANEL],
                         Write::Add => {
                             // SAFETY: as below; this reads what this task alone writes.
-                            let y =
-                                unsafe { self.output.row(row * n + columns.start, columns.len()) };
+                            let y = unsafe { self.target.columns(row, &columns) };
                             tile[..y.len()].copy_from_slice(y);
                         }
                     }
@@ -259,9 +290,9 @@ impl WithSimd for Part<'_> {
                 let next = Next { values, step: PANEL / parts.min(PANEL) };
                 accumulate(simd, [to - from, k], x, w, &mut tile, next);
                 for (row, tile) in (from..to).zip(&tile) {
-                    // SAFETY: row < m and columns.end <= n, so the part is inside y, whose length
-                    // `product` has checked; no other task has both this row and these columns.
-                    let y = unsafe { self.output.row(row * n + columns.start, columns.len()) };
+                    // SAFETY: the row is below m and the columns below n, so they are inside the target,
+                    // which has room for this part; no other task has both this row and these columns.
+                    let y = unsafe { self.target.columns(row, &columns) };
                     y.copy_from_slice(&tile[..y.len()]);
                 }
             }
