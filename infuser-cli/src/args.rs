@@ -42,6 +42,10 @@ pub(crate) struct Args {
     /// Worker threads; all processors if left out.
     #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
     pub(crate) threads: Option<usize>,
+    /// Compute on the CPU with vectors alone, as processors without AMX do: other last bits, and slower but
+    /// for one sequence at a time.
+    #[arg(long, global = true)]
+    pub(crate) no_amx: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

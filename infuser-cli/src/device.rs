@@ -5,6 +5,7 @@ use std::{env, fs, path::PathBuf};
 use infuser_kernels::{
     Arena, Device, Held, MemoryUse,
     cuda::{self, Folders},
+    ops::matmul,
 };
 use serde_json::Value;
 
@@ -93,7 +94,10 @@ pub(crate) fn peaks_text(memory: &MemoryUse) -> String {
 /// The device, as a run's first lines name it.
 pub(crate) fn name(device: &Device) -> String {
     match device {
-        Device::Cpu => format!("cpu, {} threads", rayon::current_num_threads()),
+        Device::Cpu => {
+            let amx = if matmul::tiles_in_use() { ", AMX" } else { "" };
+            format!("cpu, {} threads{amx}", rayon::current_num_threads())
+        }
         other => other.to_string(),
     }
 }

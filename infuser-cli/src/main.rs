@@ -26,6 +26,7 @@ use clap::Parser;
 
 use args::{Args, Command, Docs, Influence};
 use failure::Failure;
+use infuser_kernels::ops::matmul;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -39,6 +40,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<(), Failure> {
+    if args.no_amx {
+        matmul::without_tiles();
+    }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build();
     let pool = pool.map_err(|error| Failure::failed("cannot start worker threads", error))?;
     pool.install(|| match &args.command {

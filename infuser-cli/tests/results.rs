@@ -47,8 +47,8 @@ fn assert_near(got: &[f64], want: &[f64]) {
 fn logprobs_match_pytorch_however_lines_are_batched() {
     for name in ["models/qwen3_tied", "models/olmo3", "models/qwen3_bf16", "models/qwen2"] {
         let (text, want) = golden_sequences(name);
-        for batch in ["8192", "1", "13"] {
-            let more = ["--batch-tokens", batch, "--threads", "2"];
+        for more in [&["8192"][..], &["1"], &["13"], &["13", "--no-amx"]] {
+            let more = [&["--threads", "2", "--batch-tokens"], more].concat();
             let got = lines(&on_lines("logprobs", &fixture(name), &text, &more));
             assert_eq!(got.len(), want.len());
             for (i, (got, [logp, entropy])) in got.iter().zip(&want).enumerate() {
@@ -91,13 +91,15 @@ fn greedy_tokens_match_transformers() {
                 format!("{}\n", json!({"id": format!("p{i}"), "tokens": case["prompt"]}))
             })
             .collect();
-        let more = ["--max-tokens", "32", "--ignore-eos"];
-        let got = lines(&on_lines("generate", &fixture(name), &input, &more));
-        for (i, (got, case)) in got.iter().zip(&cases).enumerate() {
-            assert_eq!(got["id"], format!("p{i}"));
-            assert_eq!(got["tokens"], case["tokens"]);
-            assert_eq!((&got["sample"], &got["finish_reason"]), (&json!(0), &json!("length")));
-            assert_near(&numbers(&got["logprobs"]), &numbers(&case["logprobs"]));
+        for more in [&["--ignore-eos"][..], &["--ignore-eos", "--no-amx"]] {
+            let more = [&["--max-tokens", "32"], more].concat();
+            let got = lines(&on_lines("generate", &fixture(name), &input, &more));
+            for (i, (got, case)) in got.iter().zip(&cases).enumerate() {
+                assert_eq!(got["id"], format!("p{i}"));
+                assert_eq!(got["tokens"], case["tokens"]);
+                assert_eq!((&got["sample"], &got["finish_reason"]), (&json!(0), &json!("length")));
+                assert_near(&numbers(&got["logprobs"]), &numbers(&case["logprobs"]));
+            }
         }
     }
 }
@@ -163,6 +165,8 @@ fn inspect_and_doctor_report() {
     assert!(report["threads"].as_u64().unwrap() >= 1);
     assert_eq!(report["gpu"].as_array().unwrap().len(), 3);
     assert_eq!(infuser(&["doctor"]).status.code(), Some(0));
+    let without = infuser(&["doctor", "--json", "--no-amx"]);
+    assert!(!String::from_utf8_lossy(&without.stdout).contains("amx"), "{}", stderr(&without));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{env, fs, path::PathBuf};
 
+use infuser_kernels::ops::matmul;
 use serde_json::{Value, json};
 
 use crate::{args::Doctor, device, failure::Failure, report::bytes};
@@ -103,6 +104,7 @@ fn cpu_features() -> Vec<&'static str> {
             ("fma", is_x86_feature_detected!("fma")),
             ("avx512f", is_x86_feature_detected!("avx512f")),
             ("avx512_bf16", is_x86_feature_detected!("avx512bf16")),
+            ("amx_bf16", matmul::tiles_in_use()),
         ];
         found.extend(features.iter().filter(|(_, there)| *there).map(|(name, _)| *name));
     }
