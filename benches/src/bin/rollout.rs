@@ -1,8 +1,8 @@
 //! Times the rollout engine on the benchmark model and prints one JSON line.
 //!
 //! `rollout [--threads 2] [--batch 32] [--prompt 32] [--new 128] [--runs 3] [--vectors 1]`: greedy decoding of
-//! so many prompts at once, prefill included; with `--vectors 1` without AMX. `rollout --shared 1`: eight samples of one prompt of 512 tokens and
-//! eight new tokens each, against eight prompts that share nothing.
+//! so many prompts at once, prefill included; with `--vectors 1` without AMX. `rollout --shared 1`: eight samples
+//! of one prompt of 512 tokens and eight new tokens each, against eight prompts that share nothing.
 
 use std::{env, error::Error, time::Instant};
 
@@ -87,7 +87,8 @@ fn decode([batch, prompt, new]: [usize; 3], runs: usize, threads: usize) -> Outc
     let by_memory = read_gbytes * 1e9 / (4.0 * weights) * batch as f64;
     let by_products = machine.gemm_gflops * 1e9 / (2.0 * weights);
     Ok(json!({
-        "bench": "infuser_rollout", "amx": matmul::tiles_in_use(), "threads": threads, "batch": batch, "prompt": prompt, "new": new,
+        "bench": "infuser_rollout", "amx": matmul::tiles_in_use(),
+        "threads": threads, "batch": batch, "prompt": prompt, "new": new,
         "seconds": seconds, "tokens_per_s": tokens_per_s, "steps": counters.steps,
         "memory_limit_tokens_per_s": by_memory, "share_of_memory_limit": tokens_per_s / by_memory,
         "gemm_limit_tokens_per_s": by_products, "share_of_gemm_limit": tokens_per_s / by_products,

@@ -1,5 +1,5 @@
-//! The CPU side of [`super`]: `nt` row by row ([`rows`]), the others in tiles of the output, each one
-//! call of the `gemm` crate.
+//! The CPU side of [`super`]: `nt` by vectors ([`rows`]) or by the tiles of AMX, the others in tiles of the
+//! output, each one call of the `gemm` crate.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;
@@ -189,7 +189,8 @@ pub(super) fn nt(
     y: &mut [f32],
     write: Write,
 ) -> Result<()> {
-    nt_packed([m, n, k], x, &rows::Panels::new(w, [n, k])?, y, write);
+    let w = &rows::Panels::new(w, [n, k])?;
+    nt_each([m, k], x, &mut [Product { w, n, y }], write);
     Ok(())
 }
 
@@ -201,17 +202,6 @@ pub(super) fn has_tiles() -> bool {
     false
 }
 
-/// [`nt`] with `w` in panels.
-pub(super) fn nt_packed(
-    [m, n, k]: [usize; 3],
-    x: &[f32],
-    w: &rows::Panels,
-    y: &mut [f32],
-    write: Write,
-) {
-    nt_each([m, k], x, &mut [Product { w, n, y }], write);
-}
-
 /// A weight of `n` rows in panels, and where its product goes.
 pub(super) struct Product<'a> {
     pub(super) w: &'a rows::Panels,
@@ -219,7 +209,7 @@ pub(super) struct Product<'a> {
     pub(super) y: &'a mut [f32],
 }
 
-/// [`nt_packed`] of the same `x` with each of some weights.
+/// [`nt`] of the same `x` with each of some weights in panels.
 pub(super) fn nt_each([m, k]: [usize; 2], x: &[f32], products: &mut [Product<'_>], write: Write) {
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     if super::tiles_in_use() {
@@ -248,6 +238,16 @@ pub(super) fn nt_combined(
 
 /// Panels of two products that are combined at a time: what they take stays in the second-level cache.
 const COMBINED: usize = 4;
+
+/// Whether factors and output fit a product of these sizes with both weights.
+fn combined_fits(
+    [m, n, k]: [usize; 3],
+    x: &[f32],
+    weights: [&rows::Panels; 2],
+    out: &[f32],
+) -> bool {
+    weights.iter().all(|w| w.holds([n, k])) && x.len() == m * k && out.len() == m * n
+}
 
 /// Combines the products of some rows and panels, those of two weights, [`COMBINED`] panels at a time.
 /// `multiply` computes what it is told of one of the two.

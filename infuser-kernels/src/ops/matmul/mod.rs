@@ -75,12 +75,12 @@ impl Packed {
         Ok(Self { axes, storage })
     }
 
-    fn check(&self, op: &'static str, axes: [usize; 2]) -> Result<()> {
-        if self.axes != axes {
-            let problem = format!("a weight of shape {:?}, expected {axes:?}", self.axes);
-            return Err(crate::Error::argument(op, problem));
-        }
-        Ok(())
+    /// The shape of a product with `x`.
+    fn output(&self, op: &'static str, x: View<'_>) -> Result<[usize; 2]> {
+        let [m, _] = check::matrix(op, "x", x.dims())?;
+        let [n, k] = self.axes;
+        check::shape(op, "x", x.dims(), &[m, k])?;
+        Ok([m, n])
     }
 
     /// Bytes held.
@@ -96,17 +96,7 @@ impl Packed {
 /// # Errors
 /// As [`nt`].
 pub fn nt_packed(x: View<'_>, w: &Packed, y: ViewMut<'_>, write: Write) -> Result<()> {
-    const OP: &str = "matmul::nt_packed";
-    let [m, k] = check::matrix(OP, "x", x.dims())?;
-    let [n, _] = w.axes;
-    check::shape(OP, "x", x.dims(), &[m, w.axes[1]])?;
-    check::shape(OP, "y", y.dims(), &[m, n])?;
-    match &w.storage {
-        Storage::Cpu(panels) => {
-            cpu::nt_packed([m, n, k], x.f32(OP, "x")?, panels, y.into_f32(OP, "y")?, write);
-        }
-    }
-    Ok(())
+    packed_each("matmul::nt_packed", x, [(w, y)], write)
 }
 
 /// [`nt_packed`] of one `x` with several weights at once, overwriting the outputs: the same bits, and threads
@@ -118,13 +108,24 @@ pub fn nt_packed_each<const N: usize>(
     x: View<'_>,
     products: [(&Packed, ViewMut<'_>); N],
 ) -> Result<()> {
-    const OP: &str = "matmul::nt_packed_each";
-    let [m, k] = check::matrix(OP, "x", x.dims())?;
+    packed_each("matmul::nt_packed_each", x, products, Write::Overwrite)
+}
+
+fn packed_each<const N: usize>(
+    op: &'static str,
+    x: View<'_>,
+    products: [(&Packed, ViewMut<'_>); N],
+    write: Write,
+) -> Result<()> {
     let mut parts = Vec::with_capacity(N);
     for (w, y) in products {
-        parts.push(packed_product(OP, [m, k], w, y)?);
+        let axes = w.output(op, x)?;
+        check::shape(op, "y", y.dims(), &axes)?;
+        let Storage::Cpu(w) = &w.storage;
+        parts.push(cpu::Product { w, n: axes[1], y: y.into_f32(op, "y")? });
     }
-    cpu::nt_each([m, k], x.f32(OP, "x")?, &mut parts, Write::Overwrite);
+    let [m, k] = check::matrix(op, "x", x.dims())?;
+    cpu::nt_each([m, k], x.f32(op, "x")?, &mut parts, write);
     Ok(())
 }
 
@@ -137,34 +138,13 @@ pub(crate) fn nt_packed_combined(
     out: ViewMut<'_>,
     combine: impl Fn([&[f32]; 2], &mut [f32]) + Sync,
 ) -> Result<()> {
-    let [m, k] = check::matrix(op, "x", x.dims())?;
-    let n = a.axes[0];
-    check::shape(op, "out", out.dims(), &[m, n])?;
     for weight in [a, b] {
-        weight.check(op, [n, k])?;
+        check::shape(op, "out", out.dims(), &weight.output(op, x)?)?;
     }
-    match (&a.storage, &b.storage) {
-        (Storage::Cpu(a), Storage::Cpu(b)) => {
-            let (x, out) = (x.f32(op, "x")?, out.into_f32(op, "out")?);
-            cpu::nt_combined([m, n, k], x, [a, b], out, combine);
-        }
-    }
+    let [m, k] = check::matrix(op, "x", x.dims())?;
+    let (n, [Storage::Cpu(a), Storage::Cpu(b)]) = (a.axes[0], [&a.storage, &b.storage]);
+    cpu::nt_combined([m, n, k], x.f32(op, "x")?, [a, b], out.into_f32(op, "out")?, combine);
     Ok(())
-}
-
-fn packed_product<'a>(
-    op: &'static str,
-    [m, k]: [usize; 2],
-    w: &'a Packed,
-    y: ViewMut<'a>,
-) -> Result<cpu::Product<'a>> {
-    check::shape(op, "y", y.dims(), &[m, w.axes[0]])?;
-    w.check(op, [w.axes[0], k])?;
-    match &w.storage {
-        Storage::Cpu(panels) => {
-            Ok(cpu::Product { w: panels, n: w.axes[0], y: y.into_f32(op, "y")? })
-        }
-    }
 }
 
 /// `y = x wᵀ`, or `y += x wᵀ`.

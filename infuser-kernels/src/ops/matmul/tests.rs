@@ -159,5 +159,5 @@ fn products_at_once_have_the_bits_of_one_after_another() {
     }
     let (x, w) = (poison(&[2, 3]), Packed::new(poison(&[4, 5]).view()).unwrap());
     let error = nt_packed_each(x.view(), [(&w, poison(&[2, 4]).view_mut())]).unwrap_err();
-    assert!(error.to_string().contains("a weight of shape [4, 5], expected [4, 3]"), "{error}");
+    assert!(error.to_string().contains("`x` has shape [2, 3], expected [2, 5]"), "{error}");
 }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::simd::{sigmoid, simd};
 
 /// Elements one task works on, whatever the number of threads.
-const TASK: usize = 4 * 1024;
+const TASK: usize = 16 * 1024;
 
 pub(super) fn forward(gate: &[f32], up: &[f32], out: &mut [f32]) {
     let inputs = gate.par_chunks(TASK).zip(up.par_chunks(TASK));

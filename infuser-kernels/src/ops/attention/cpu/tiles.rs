@@ -164,7 +164,7 @@ fn run(attention: &Attention, heads: Heads, q: &[f32], source: &impl Source, tas
 }
 
 thread_local! {
-    static GROUP: Cell<Group> = const { Cell::new(Group::EMPTY) };
+    static GROUP: Cell<Group> = Cell::default();
 }
 
 /// The queries of a tile for the heads that share a key head: row `h·count + i` is query `i` of the
@@ -181,9 +181,6 @@ struct Group {
 }
 
 impl Group {
-    const EMPTY: Self =
-        Self { max: Vec::new(), sum: Vec::new(), mixed: Vec::new(), scores: Vec::new() };
-
     /// So many rows that have seen nothing yet.
     fn reset(&mut self, rows: usize, width: usize) {
         let Self { max, sum, mixed, scores } = self;

@@ -19,7 +19,7 @@ pub(super) use tiles::available;
 
 use self::tiles::Tiles;
 use super::{
-    Output, Product, Target, combine_panels,
+    Output, Product, Target, combine_panels, combined_fits,
     rows::{PANEL, Panels},
     split::{DEPTH, LEFT_ROWS, Left, Right},
 };
@@ -78,8 +78,7 @@ pub(super) fn combined(
     out: &mut [f32],
     combine: impl Fn([&[f32]; 2], &mut [f32]) + Sync,
 ) {
-    let sizes_fit = weights.iter().all(|w| w.holds([n, k]));
-    assert!(sizes_fit && out.len() == m * n, "amx::combined: sizes");
+    assert!(combined_fits([m, n, k], x, weights, out), "amx::combined: sizes");
     let output = Output(out.as_mut_ptr());
     in_tasks([m, k], x, n.div_ceil(PANEL), 2, |task| {
         let multiply = |which: usize, panels, target| {

@@ -7,7 +7,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{COMBINED, Output, Target, combine_panels};
+use super::{COMBINED, Output, Target, combine_panels, combined_fits};
 use crate::{Dims, Write, error::Result, lines::Lines, simd::prefetch};
 
 /// Columns that a tile computes side by side.
@@ -224,8 +224,7 @@ pub(in crate::ops) fn combined(
     out: &mut [f32],
     combine: impl Fn([&[f32]; 2], &mut [f32]) + Sync,
 ) {
-    let sizes_fit = weights.iter().all(|w| w.holds([n, k]));
-    assert!(sizes_fit && x.len() == m * k && out.len() == m * n, "rows::combined: sizes");
+    assert!(combined_fits([m, n, k], x, weights, out), "rows::combined: sizes");
     let (blocks, panels) = (m.div_ceil(BLOCK_ROWS), n.div_ceil(PANEL));
     let across = panels.div_ceil(COMBINED);
     let output = Output(out.as_mut_ptr());

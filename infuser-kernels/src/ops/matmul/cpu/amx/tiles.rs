@@ -135,138 +135,106 @@ impl Tiles {
 
     #[inline(always)]
     fn add_two(&self, [a0, a1]: [&Left; 2], b: &Right, mut other: impl FnMut(Range<usize>)) {
-        // SAFETY: `self` says that tiles are configured; each factor has three parts of 1 KiB (left) or of
-        // twice 1 KiB (right), of which whole tiles are read.
-        unsafe {
-            // low · high
-            tile_asm!(
-                "tileloadd tmm4, [{a0} + {s}*1 + 2048]",
-                "tileloadd tmm5, [{a1} + {s}*1 + 2048]",
-                "tileloadd tmm6, [{b} + {s}*1]",
-                "tileloadd tmm7, [{b} + {s}*1 + 1024]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7";
-                a0 = in(reg) a0, a1 = in(reg) a1, b = in(reg) b, s = in(reg) 64usize,
-            );
-            other(0..3);
-            // middle · high
-            tile_asm!(
-                "tileloadd tmm4, [{a0} + {s}*1 + 1024]",
-                "tileloadd tmm5, [{a1} + {s}*1 + 1024]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7";
-                a0 = in(reg) a0, a1 = in(reg) a1, s = in(reg) 64usize,
-            );
-            other(3..6);
-            // middle · middle
-            tile_asm!(
-                "tileloadd tmm6, [{b} + {s}*1 + 2048]",
-                "tileloadd tmm7, [{b} + {s}*1 + 3072]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7";
-                b = in(reg) b, s = in(reg) 64usize,
-            );
-            other(6..9);
-            // high · middle
-            tile_asm!(
-                "tileloadd tmm4, [{a0} + {s}*1]",
-                "tileloadd tmm5, [{a1} + {s}*1]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7";
-                a0 = in(reg) a0, a1 = in(reg) a1, s = in(reg) 64usize,
-            );
-            other(9..12);
-            // high · low
-            tile_asm!(
-                "tileloadd tmm6, [{b} + {s}*1 + 4096]",
-                "tileloadd tmm7, [{b} + {s}*1 + 5120]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7";
-                b = in(reg) b, s = in(reg) 64usize,
-            );
-            other(12..15);
-            // high · high
-            tile_asm!(
-                "tileloadd tmm6, [{b} + {s}*1]",
-                "tileloadd tmm7, [{b} + {s}*1 + 1024]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7";
-                b = in(reg) b, s = in(reg) 64usize,
-            );
-            other(15..DEPTH / 2);
+        /// Loads the parts that are not there yet and multiplies them.
+        macro_rules! product {
+            ($steps:expr; $($load:literal),*) => {
+                // SAFETY: `self` says that tiles are configured; each factor has three parts of 1 KiB (left)
+                // or of twice 1 KiB (right), of which whole tiles are read.
+                unsafe {
+                    tile_asm!(
+                        $($load,)*
+                        "tdpbf16ps tmm0, tmm4, tmm6",
+                        "tdpbf16ps tmm1, tmm4, tmm7",
+                        "tdpbf16ps tmm2, tmm5, tmm6",
+                        "tdpbf16ps tmm3, tmm5, tmm7",
+                        "/* {a0} {a1} {b} {s} */";
+                        a0 = in(reg) a0, a1 = in(reg) a1, b = in(reg) b, s = in(reg) 64usize,
+                    );
+                }
+                other($steps);
+            };
         }
+        // low · high
+        product!(0..3;
+            "tileloadd tmm4, [{a0} + {s}*1 + 2048]",
+            "tileloadd tmm5, [{a1} + {s}*1 + 2048]",
+            "tileloadd tmm6, [{b} + {s}*1]",
+            "tileloadd tmm7, [{b} + {s}*1 + 1024]"
+        );
+        // middle · high
+        product!(3..6;
+            "tileloadd tmm4, [{a0} + {s}*1 + 1024]",
+            "tileloadd tmm5, [{a1} + {s}*1 + 1024]"
+        );
+        // middle · middle
+        product!(6..9;
+            "tileloadd tmm6, [{b} + {s}*1 + 2048]",
+            "tileloadd tmm7, [{b} + {s}*1 + 3072]"
+        );
+        // high · middle
+        product!(9..12;
+            "tileloadd tmm4, [{a0} + {s}*1]",
+            "tileloadd tmm5, [{a1} + {s}*1]"
+        );
+        // high · low
+        product!(12..15;
+            "tileloadd tmm6, [{b} + {s}*1 + 4096]",
+            "tileloadd tmm7, [{b} + {s}*1 + 5120]"
+        );
+        // high · high
+        product!(15..DEPTH / 2;
+            "tileloadd tmm6, [{b} + {s}*1]",
+            "tileloadd tmm7, [{b} + {s}*1 + 1024]"
+        );
     }
 
     #[inline(always)]
     fn add_one(&self, a0: &Left, b: &Right, mut other: impl FnMut(Range<usize>)) {
-        // SAFETY: as for `add_two`: whole tiles are read of factors that hold all three parts.
-        unsafe {
-            // low · high
-            tile_asm!(
-                "tileloadd tmm4, [{a0} + {s}*1 + 2048]",
-                "tileloadd tmm6, [{b} + {s}*1]",
-                "tileloadd tmm7, [{b} + {s}*1 + 1024]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7";
-                a0 = in(reg) a0, b = in(reg) b, s = in(reg) 64usize,
-            );
-            other(0..3);
-            // middle · high
-            tile_asm!(
-                "tileloadd tmm4, [{a0} + {s}*1 + 1024]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7";
-                a0 = in(reg) a0, s = in(reg) 64usize,
-            );
-            other(3..6);
-            // middle · middle
-            tile_asm!(
-                "tileloadd tmm6, [{b} + {s}*1 + 2048]",
-                "tileloadd tmm7, [{b} + {s}*1 + 3072]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7";
-                b = in(reg) b, s = in(reg) 64usize,
-            );
-            other(6..9);
-            // high · middle
-            tile_asm!(
-                "tileloadd tmm4, [{a0} + {s}*1]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7";
-                a0 = in(reg) a0, s = in(reg) 64usize,
-            );
-            other(9..12);
-            // high · low
-            tile_asm!(
-                "tileloadd tmm6, [{b} + {s}*1 + 4096]",
-                "tileloadd tmm7, [{b} + {s}*1 + 5120]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7";
-                b = in(reg) b, s = in(reg) 64usize,
-            );
-            other(12..15);
-            // high · high
-            tile_asm!(
-                "tileloadd tmm6, [{b} + {s}*1]",
-                "tileloadd tmm7, [{b} + {s}*1 + 1024]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7";
-                b = in(reg) b, s = in(reg) 64usize,
-            );
-            other(15..DEPTH / 2);
+        /// As in `add_two`, for one left factor.
+        macro_rules! product {
+            ($steps:expr; $($load:literal),*) => {
+                // SAFETY: as for `add_two`: whole tiles are read of factors that hold all three parts.
+                unsafe {
+                    tile_asm!(
+                        $($load,)*
+                        "tdpbf16ps tmm0, tmm4, tmm6",
+                        "tdpbf16ps tmm1, tmm4, tmm7",
+                        "/* {a0} {b} {s} */";
+                        a0 = in(reg) a0, b = in(reg) b, s = in(reg) 64usize,
+                    );
+                }
+                other($steps);
+            };
         }
+        // low · high
+        product!(0..3;
+            "tileloadd tmm4, [{a0} + {s}*1 + 2048]",
+            "tileloadd tmm6, [{b} + {s}*1]",
+            "tileloadd tmm7, [{b} + {s}*1 + 1024]"
+        );
+        // middle · high
+        product!(3..6;
+            "tileloadd tmm4, [{a0} + {s}*1 + 1024]"
+        );
+        // middle · middle
+        product!(6..9;
+            "tileloadd tmm6, [{b} + {s}*1 + 2048]",
+            "tileloadd tmm7, [{b} + {s}*1 + 3072]"
+        );
+        // high · middle
+        product!(9..12;
+            "tileloadd tmm4, [{a0} + {s}*1]"
+        );
+        // high · low
+        product!(12..15;
+            "tileloadd tmm6, [{b} + {s}*1 + 4096]",
+            "tileloadd tmm7, [{b} + {s}*1 + 5120]"
+        );
+        // high · high
+        product!(15..DEPTH / 2;
+            "tileloadd tmm6, [{b} + {s}*1]",
+            "tileloadd tmm7, [{b} + {s}*1 + 1024]"
+        );
     }
 }
 
