@@ -8,7 +8,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::{Dims, buffer::reserve, error::Result};
 
 /// Values of one cache line.
-const LINE: usize = 16;
+pub(crate) const LINE: usize = 16;
 
 #[repr(C, align(64))]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]

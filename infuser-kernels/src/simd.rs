@@ -42,15 +42,26 @@ pub(crate) fn simd<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(Call(f))
 }
 
-/// Asks for the cache line of `values[at]`, if there is one, ahead of its use: into the second-level
-/// cache, so that nothing in use has to leave the first.
+/// Where [`prefetch`] puts a line. What it pushes out of the first-level cache goes to the second.
+#[cfg(target_arch = "x86_64")]
+pub(crate) use std::arch::x86_64::_MM_HINT_T0 as FIRST_LEVEL;
+/// For lines that are asked for in quick succession: loads of what the first-level cache holds do not wait
+/// for them.
+#[cfg(target_arch = "x86_64")]
+pub(crate) use std::arch::x86_64::_MM_HINT_T1 as SECOND_LEVEL;
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) const FIRST_LEVEL: i32 = 0;
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) const SECOND_LEVEL: i32 = 1;
+
+/// Asks for the cache line of `values[at]`, if there is one, ahead of its use.
 #[inline(always)]
-pub(crate) fn prefetch(values: &[f32], at: usize) {
+pub(crate) fn prefetch<const LEVEL: i32>(values: &[f32], at: usize) {
     #[cfg(target_arch = "x86_64")]
     if let Some(value) = values.get(at) {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         // SAFETY: a prefetch never faults, and the address is that of a value that is there.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(value).cast()) };
+        unsafe { std::arch::x86_64::_mm_prefetch::<LEVEL>(std::ptr::from_ref(value).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (values, at);

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     Write,
-    simd::{prefetch, simd},
+    simd::{SECOND_LEVEL, prefetch, simd},
     threads::with_scratch,
 };
 
@@ -257,7 +257,7 @@ impl Part<'_> {
     fn fetch(&self, panel: usize, chunk: usize) {
         let row = panel * self.k + (chunk + AHEAD) * DEPTH;
         for row in (row..row + DEPTH).step_by(APART) {
-            prefetch(self.weight.w.values(), row * PANEL);
+            prefetch::<SECOND_LEVEL>(self.weight.w.values(), row * PANEL);
         }
     }
 

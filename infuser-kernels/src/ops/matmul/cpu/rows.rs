@@ -8,7 +8,12 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{COMBINED, Output, Target, combine_panels, combined_fits};
-use crate::{Dims, Write, error::Result, lines::Lines, simd::prefetch};
+use crate::{
+    Dims, Write,
+    error::Result,
+    lines::{LINE, Lines},
+    simd::{FIRST_LEVEL, prefetch},
+};
 
 /// Columns that a tile computes side by side.
 pub(crate) const PANEL: usize = 32;
@@ -24,6 +29,9 @@ const BLOCK_ROWS: usize = 96;
 /// Multiply-adds that are worth handing to another thread.
 const TASK_WORK: usize = 1 << 18;
 
+/// Cache lines of a row of a panel.
+const ROW_LINES: usize = PANEL / LINE;
+
 /// How many rows of a panel are fetched ahead where each is used once.
 const AHEAD: usize = 48;
 
@@ -34,17 +42,10 @@ pub(crate) struct Rows<'a> {
     pub(crate) stride: usize,
 }
 
-/// What a product fetches ahead: for every step of the inner axis, `step` values of each.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Next<'a> {
-    pub(crate) values: [&'a [f32]; 2],
-    pub(crate) step: usize,
-}
-
 /// `tile_ij += Σ_k x_ik w_kj` for the first `rows` rows of `tile`; a row of `w` has [`PANEL`] columns.
 ///
-/// Meanwhile what is needed next is fetched into the cache: the processor's own guesses end with each
-/// page, and weights that are used once a token come from memory.
+/// `fetch` is called for each k, to fetch into the cache what is needed next: the processor's own guesses end
+/// with each page, and weights that are used once a token come from memory.
 #[inline(always)]
 pub(crate) fn accumulate<S: Simd>(
     simd: S,
@@ -52,14 +53,14 @@ pub(crate) fn accumulate<S: Simd>(
     x: Rows<'_>,
     w: Rows<'_>,
     tile: &mut Tile,
-    next: Next<'_>,
+    fetch: &impl Fn(usize),
 ) {
     // As many sums as the registers hold, with a few left for the factors: 24 of 32, or 12 of 16.
     match S::F32_LANES {
-        16 => in_parts::<S, 2, 12>(simd, sizes, x, w, tile, next),
-        8 => in_parts::<S, 2, 6>(simd, sizes, x, w, tile, next),
-        4 => in_parts::<S, 4, 6>(simd, sizes, x, w, tile, next),
-        _ => in_parts::<S, 8, 1>(simd, sizes, x, w, tile, next),
+        16 => in_parts::<S, 2, 12>(simd, sizes, x, w, tile, fetch),
+        8 => in_parts::<S, 2, 6>(simd, sizes, x, w, tile, fetch),
+        4 => in_parts::<S, 4, 6>(simd, sizes, x, w, tile, fetch),
+        _ => in_parts::<S, 8, 1>(simd, sizes, x, w, tile, fetch),
     }
 }
 
@@ -71,7 +72,7 @@ fn in_parts<S: Simd, const V: usize, const M: usize>(
     x: Rows<'_>,
     w: Rows<'_>,
     tile: &mut Tile,
-    next: Next<'_>,
+    fetch: &impl Fn(usize),
 ) {
     let parts = rows.div_ceil(M);
     for part in 0..parts {
@@ -84,7 +85,7 @@ fn in_parts<S: Simd, const V: usize, const M: usize>(
                 ($($n:literal)*) => {
                     match to - from {
                         $($n if $n <= M => {
-                            part_of::<S, V, $n>(simd, depth, [x, w], tile, column, next);
+                            part_of::<S, V, $n>(simd, depth, [x, w], tile, column, fetch);
                         })*
                         _ => unreachable!("a part has 1 to M rows"),
                     }
@@ -103,7 +104,7 @@ fn part_of<S: Simd, const V: usize, const R: usize>(
     [x, w]: [Rows<'_>; 2],
     tile: &mut [[f32; PANEL]],
     column: usize,
-    next: Next<'_>,
+    fetch: &impl Fn(usize),
 ) {
     let columns = column..column + V * S::F32_LANES;
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
@@ -112,10 +113,7 @@ fn part_of<S: Simd, const V: usize, const R: usize>(
     }
     let x: [&[f32]; R] = std::array::from_fn(|i| &x.data[i * x.stride..][..depth]);
     for k in 0..depth {
-        for values in next.values {
-            prefetch(values, k * next.step);
-            prefetch(values, k * next.step + PANEL / 2);
-        }
+        fetch(k);
         let (w, _) = S::as_simd_f32s(&w.data[k * w.stride..][..V * S::F32_LANES]);
         for i in 0..R {
             let x = simd.splat_f32s(x[i][k]);
@@ -281,13 +279,18 @@ impl WithSimd for Part<'_> {
                 }
                 // Each part fetches its share of the next panel, so that memory is never idle; a single
                 // part stays a little ahead of itself.
-                let share = match parts {
-                    1 => w.data.get(AHEAD * PANEL..),
-                    _ => after.get(part * PANEL * k / parts..),
+                let share = [part, part + 1].map(|part| part * k * ROW_LINES / parts * LINE);
+                let (next, lines) = match parts {
+                    1 => (w.data.get(AHEAD * PANEL..), ROW_LINES),
+                    _ => (after.get(share[0]..share[1]), 1),
                 };
-                let values = [share.unwrap_or_default(), &[]];
-                let next = Next { values, step: PANEL / parts.min(PANEL) };
-                accumulate(simd, [to - from, k], x, w, &mut tile, next);
+                let next = next.unwrap_or_default();
+                let fetch = |k| {
+                    for line in k * lines..(k + 1) * lines {
+                        prefetch::<FIRST_LEVEL>(next, line * LINE);
+                    }
+                };
+                accumulate(simd, [to - from, k], x, w, &mut tile, &fetch);
                 for (row, tile) in (from..to).zip(&tile) {
                     // SAFETY: the row is below m and the columns below n, so they are inside the target,
                     // which has room for this part; no other task has both this row and these columns.
