@@ -10,7 +10,7 @@
 
 use infuser_kernels::{
     Buffer, Device, View, ViewMut, Write,
-    ops::{add, rmsnorm},
+    ops::{add, embedding, rmsnorm},
 };
 
 use crate::{
@@ -99,18 +99,57 @@ pub(crate) fn forward(
     x: View<'_>,
     saved: &mut Saved,
     keys: Keys<'_>,
-    mut y: ViewMut<'_>,
+    y: ViewMut<'_>,
 ) -> Result<()> {
+    mix(context, x, saved, keys)?;
+    finish(context, x, saved, y)
+}
+
+/// [`forward`] where only some rows of the result are asked for, `[N]`, and there will be no backward pass: the rest
+/// gives its keys and values and no more. The rows of `x` go to `x_rows`, those of the result to `y`; both
+/// get N rows.
+pub(crate) fn forward_rows(
+    context: &Context<'_>,
+    x: View<'_>,
+    saved: &mut Saved,
+    keys: Keys<'_>,
+    rows: View<'_>,
+    [x_rows, y]: [&mut Buffer; 2],
+) -> Result<()> {
+    mix(context, x, saved, keys)?;
+    saved.attention.keep_rows(rows)?;
+    let Saved { mlp, mid, attention_norm, mlp_norm, .. } = saved;
+    let norms = [attention_norm, mlp_norm].into_iter().flat_map(|n| [&mut n.part, &mut n.rstd]);
+    for buffer in norms.chain(mlp.buffers()).chain([mid, &mut *x_rows, &mut *y]) {
+        buffer.resize_rows(rows.dims().len())?;
+    }
+    embedding::gather(x, rows, x_rows.view_mut())?;
+    finish(context, x_rows.view(), saved, y.view_mut())
+}
+
+/// Attention up to its output projection.
+fn mix(context: &Context<'_>, x: View<'_>, saved: &mut Saved, keys: Keys<'_>) -> Result<()> {
+    let Context { config, weights, params, .. } = *context;
+    match config.norm_placement {
+        NormPlacement::Before => {
+            let NormSaved { part, rstd } = &mut saved.attention_norm;
+            let (weight, rstd) = (weights[params.attention_norm].view(), rstd.view_mut());
+            rmsnorm::forward(x, weight, config.norm_epsilon, part.view_mut(), rstd)?;
+            context.mix(part.view(), &mut saved.attention, keys)
+        }
+        NormPlacement::After => context.mix(x, &mut saved.attention, keys),
+    }
+}
+
+/// What follows [`mix`]: no row knows of another.
+fn finish(context: &Context<'_>, x: View<'_>, saved: &mut Saved, mut y: ViewMut<'_>) -> Result<()> {
     let Context { config, weights, params, .. } = *context;
     let epsilon = config.norm_epsilon;
-    let (attention_weight, mlp_weight) =
-        (weights[params.attention_norm].view(), weights[params.mlp_norm].view());
+    let mlp_weight = weights[params.mlp_norm].view();
     let Saved { attention, mlp, mid, attention_norm, mlp_norm } = saved;
     match config.norm_placement {
         NormPlacement::Before => {
-            let NormSaved { part, rstd } = attention_norm;
-            rmsnorm::forward(x, attention_weight, epsilon, part.view_mut(), rstd.view_mut())?;
-            context.forward(part.view(), attention, keys, y.reborrow())?;
+            context.project(attention, y.reborrow())?;
             let outputs = rmsnorm::AddOutputs {
                 sum: mid.view_mut(),
                 y: mlp_norm.part.view_mut(),
@@ -122,9 +161,9 @@ pub(crate) fn forward(
         }
         NormPlacement::After => {
             let NormSaved { part, rstd } = attention_norm;
-            context.forward(x, attention, keys, part.view_mut())?;
-            let (out, rstd) = (mid.view_mut(), rstd.view_mut());
-            rmsnorm::forward(part.view(), attention_weight, epsilon, out, rstd)?;
+            context.project(attention, part.view_mut())?;
+            let (weight, out) = (weights[params.attention_norm].view(), mid.view_mut());
+            rmsnorm::forward(part.view(), weight, epsilon, out, rstd.view_mut())?;
             add::add(x, mid.view_mut())?;
             let NormSaved { part, rstd } = mlp_norm;
             mlp::forward(context, mid.view(), mlp, part.view_mut())?;

@@ -229,24 +229,38 @@ impl Model {
         workspace.fit(&self.config, rows, outputs, input.max_position)?;
         let table = self.weights[self.layout.embedding].view();
         embedding::gather(table, input.tokens, workspace.streams[0].view_mut())?;
-        for layer in 0..self.config.layers.len() {
+        let layers = self.config.layers.len();
+        // A prompt's rows are of no use after the last block's keys and values, but for its last one.
+        let few = workspace.keep() == Keep::Nothing && outputs < rows && layers > 0;
+        for layer in 0..layers {
             let (from, to, slot) =
                 (workspace.stream(layer), workspace.stream(layer + 1), workspace.block(layer));
-            let Workspace { streams, saved, tables, .. } = workspace;
+            let Workspace { streams, saved, tables, last, .. } = workspace;
             let context = self.context(layer, &input, tables);
             let [x, y] = pair(streams, from, to);
             let keys = match &mut input.paged {
                 None => Keys::Batch,
                 Some((segments, cache)) => Keys::Paged(segments, cache.layer(layer)),
             };
-            block::forward(&context, x.view(), &mut saved[slot], keys, y.view_mut())?;
+            let (x, saved) = (x.view(), &mut saved[slot]);
+            if few && layer + 1 == layers {
+                let outputs = [&mut last.x, y];
+                block::forward_rows(&context, x, saved, keys, input.output_rows, outputs)?;
+            } else {
+                block::forward(&context, x, saved, keys, y.view_mut())?;
+            }
         }
-        let stream = workspace.stream(self.config.layers.len());
+        let stream = workspace.stream(layers);
         let Workspace { streams, last, .. } = workspace;
-        embedding::gather(streams[stream].view(), input.output_rows, last.x.view_mut())?;
+        let x = if few {
+            streams[stream].view()
+        } else {
+            embedding::gather(streams[stream].view(), input.output_rows, last.x.view_mut())?;
+            last.x.view()
+        };
         let weight = self.weights[self.layout.final_norm].view();
         let (y, rstd) = (last.normed.view_mut(), last.rstd.view_mut());
-        Ok(rmsnorm::forward(last.x.view(), weight, self.config.norm_epsilon, y, rstd)?)
+        Ok(rmsnorm::forward(x, weight, self.config.norm_epsilon, y, rstd)?)
     }
 
     /// Head, last norm and the way back to the rows of the stream.

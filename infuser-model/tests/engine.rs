@@ -32,7 +32,7 @@ fn random(temperature: f32) -> Sampling {
 
 /// All samples of a request, each token from a forward pass over the whole sequence so far.
 fn plainly(model: &Model, request: &Request) -> Vec<Sample> {
-    let mut workspace = model.workspace(Keep::Nothing).unwrap();
+    let mut workspace = model.workspace(Keep::Everything).unwrap();
     (0..request.samples)
         .map(|number| {
             let stream = Stream::new(request.seed).child(request.id).child(number as u64);
@@ -227,7 +227,7 @@ fn log_probabilities_are_those_of_the_training_pass() {
             .map(|sample| builder.response(&prompts[sample.request as usize], &sample.tokens))
             .collect();
         let batch = builder.build(Device::Cpu).unwrap();
-        let mut workspace = model.workspace(Keep::Nothing).unwrap();
+        let mut workspace = model.workspace(Keep::Everything).unwrap();
         model.forward(&batch, temperature, &mut workspace).unwrap();
         let (logp, entropy) = (workspace.logp().unwrap(), workspace.entropy().unwrap());
         for (sample, number) in samples.iter().zip(numbers) {

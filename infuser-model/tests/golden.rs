@@ -131,6 +131,28 @@ fn logits_losses_and_gradients_match_pytorch() {
 }
 
 #[test]
+fn rows_that_nobody_asks_for_change_no_bit() {
+    for folder in model_folders() {
+        let golden = Golden::read(&folder.join("golden.safetensors"));
+        let model = checkpoint::load(&folder, Device::Cpu).unwrap();
+        let sequences = sequences(&golden);
+        let rows = sequences.iter().map(Vec::len).sum::<usize>() as u32;
+        let mut workspaces =
+            [Keep::Nothing, Keep::Everything].map(|keep| model.workspace(keep).unwrap());
+        // Few, then all, then fewer: the memory of one pass is that of the next.
+        for asked in [vec![rows - 1, 3, 3, 0], (0..rows).collect(), vec![], vec![rows / 2]] {
+            let batch = Batch::sequences(Device::Cpu, &sequences).unwrap();
+            let batch = batch.with_output_rows(asked.clone()).unwrap();
+            let [few, all] = workspaces
+                .each_mut()
+                .map(|workspace| model.logits(&batch, workspace).unwrap().to_f32().unwrap());
+            assert_eq!(few.len(), asked.len() * model.config().vocab);
+            assert_eq!(few, all, "{}: rows {asked:?}", folder.display());
+        }
+    }
+}
+
+#[test]
 fn recomputation_threads_and_order_change_nothing_that_matters() {
     for name in ["qwen3_untied", "olmo3_yarn", "qwen2"] {
         let folder = fixture("models").join(name);

@@ -4,6 +4,7 @@ use infuser_kernels::{
     Buffer, Device, View, ViewMut, Write,
     ops::{
         attention::{self, Attention, Gradients, Segments},
+        embedding,
         paged::{self, Blocks},
         rmsnorm,
         rope::{self, Direction, Tables},
@@ -102,6 +103,14 @@ impl Saved {
         })
     }
 
+    /// Leaves only some rows of what [`Context::mix`] made, and nothing for a backward pass.
+    pub(crate) fn keep_rows(&mut self, rows: View<'_>) -> Result<()> {
+        self.q.resize_rows(rows.dims().len())?;
+        embedding::gather(flat(self.mixed.view())?, rows, flat_mut(self.q.view_mut())?)?;
+        std::mem::swap(&mut self.q, &mut self.mixed);
+        Ok(())
+    }
+
     pub(crate) fn buffers(&mut self) -> impl Iterator<Item = &mut Buffer> {
         let norms = self.q_norm.iter_mut().chain(&mut self.k_norm);
         let always = [&mut self.q, &mut self.k, &mut self.v, &mut self.mixed, &mut self.lse];
@@ -187,14 +196,8 @@ impl Context<'_> {
         Ok(rope::apply(out.view_mut(), self.positions, self.tables, Direction::Forward)?)
     }
 
-    /// Overwrites `out [T, D]`.
-    pub(crate) fn forward(
-        &self,
-        x: View<'_>,
-        saved: &mut Saved,
-        keys: Keys<'_>,
-        out: ViewMut<'_>,
-    ) -> Result<()> {
+    /// All but the output projection: mixes values for each row of `x [T, D]`.
+    pub(crate) fn mix(&self, x: View<'_>, saved: &mut Saved, keys: Keys<'_>) -> Result<()> {
         let params = self.params;
         let Saved { q_norm, k_norm, q, k, v, mixed, lse } = saved;
         let projections = [
@@ -216,7 +219,12 @@ impl Context<'_> {
                 paged::attention(&attention, segments, q.view(), blocks, mixed_out, lse)?;
             }
         }
-        self.linear(params.o, flat(mixed.view())?, out)
+        Ok(())
+    }
+
+    /// The output projection of what [`Context::mix`] left; overwrites `out [T, D]`.
+    pub(crate) fn project(&self, saved: &Saved, out: ViewMut<'_>) -> Result<()> {
+        self.linear(self.params.o, flat(saved.mixed.view())?, out)
     }
 
     /// `y = x Wᵀ + b`.
