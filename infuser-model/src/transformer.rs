@@ -230,25 +230,10 @@ impl Model {
         let table = self.weights[self.layout.embedding].view();
         embedding::gather(table, input.tokens, workspace.streams[0].view_mut())?;
         let layers = self.config.layers.len();
-        // A prompt's rows are of no use after the last block's keys and values, but for its last one.
+        // Of a prompt, only the last row is of use after the last block's keys and values.
         let few = workspace.keep() == Keep::Nothing && outputs < rows && layers > 0;
         for layer in 0..layers {
-            let (from, to, slot) =
-                (workspace.stream(layer), workspace.stream(layer + 1), workspace.block(layer));
-            let Workspace { streams, saved, tables, last, .. } = workspace;
-            let context = self.context(layer, &input, tables);
-            let [x, y] = pair(streams, from, to);
-            let keys = match &mut input.paged {
-                None => Keys::Batch,
-                Some((segments, cache)) => Keys::Paged(segments, cache.layer(layer)),
-            };
-            let (x, saved) = (x.view(), &mut saved[slot]);
-            if few && layer + 1 == layers {
-                let outputs = [&mut last.x, y];
-                block::forward_rows(&context, x, saved, keys, input.output_rows, outputs)?;
-            } else {
-                block::forward(&context, x, saved, keys, y.view_mut())?;
-            }
+            self.block(layer, input.reborrow(), workspace, few && layer + 1 == layers)?;
         }
         let stream = workspace.stream(layers);
         let Workspace { streams, last, .. } = workspace;
@@ -261,6 +246,31 @@ impl Model {
         let weight = self.weights[self.layout.final_norm].view();
         let (y, rstd) = (last.normed.view_mut(), last.rstd.view_mut());
         Ok(rmsnorm::forward(x, weight, self.config.norm_epsilon, y, rstd)?)
+    }
+
+    /// Runs one block, or with `few` what of it the output rows need.
+    fn block(
+        &self,
+        layer: usize,
+        input: Input<'_>,
+        workspace: &mut Workspace,
+        few: bool,
+    ) -> Result<()> {
+        let (from, to, slot) =
+            (workspace.stream(layer), workspace.stream(layer + 1), workspace.block(layer));
+        let Workspace { streams, saved, tables, last, .. } = workspace;
+        let context = self.context(layer, &input, tables);
+        let [x, y] = pair(streams, from, to);
+        let keys = match input.paged {
+            None => Keys::Batch,
+            Some((segments, cache)) => Keys::Paged(segments, cache.layer(layer)),
+        };
+        let (x, saved) = (x.view(), &mut saved[slot]);
+        if few {
+            let outputs = [&mut last.x, y];
+            return block::forward_rows(&context, x, saved, keys, input.output_rows, outputs);
+        }
+        block::forward(&context, x, saved, keys, y.view_mut())
     }
 
     /// Head, last norm and the way back to the rows of the stream.
@@ -348,6 +358,11 @@ impl<'a> Input<'a> {
             paged: None,
             packed: None,
         }
+    }
+
+    fn reborrow(&mut self) -> Input<'_> {
+        let paged = self.paged.as_mut().map(|(segments, cache)| (*segments, &mut **cache));
+        Input { paged, ..*self }
     }
 }
 
