@@ -231,7 +231,7 @@ impl Model {
         embedding::gather(table, input.tokens, workspace.streams[0].view_mut())?;
         let layers = self.config.layers.len();
         // Of a prompt, only the last row is of use after the last block's keys and values.
-        let few = workspace.keep() == Keep::Nothing && outputs < rows && layers > 0;
+        let few = workspace.keep() == Keep::Nothing && outputs < rows;
         for layer in 0..layers {
             self.block(layer, input.reborrow(), workspace, few && layer + 1 == layers)?;
         }
