@@ -6,6 +6,7 @@ mod amx;
 pub(crate) mod rows;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod split;
+pub(crate) mod tile;
 
 use std::{cell::Cell, ops::Range};
 
@@ -257,13 +258,13 @@ fn combine_panels(
     multiply: impl Fn(usize, Range<usize>, Target),
     combine: impl Fn([&[f32]; 2], &mut [f32]),
 ) {
-    let width = COMBINED.min(panels.len()) * rows::PANEL;
+    let width = COMBINED.min(panels.len()) * tile::PANEL;
     with_scratch(&PRODUCTS, |products| {
         products.resize(products.len().max(2 * rows.len() * width), 0.0);
         let (a, b) = products[..2 * rows.len() * width].split_at_mut(rows.len() * width);
         for first in panels.clone().step_by(COMBINED) {
             let here = first..panels.end.min(first + COMBINED);
-            let columns = here.start * rows::PANEL..n.min(here.end * rows::PANEL);
+            let columns = here.start * tile::PANEL..n.min(here.end * tile::PANEL);
             for (which, to) in [&mut *a, &mut *b].into_iter().enumerate() {
                 let output = Output(to.as_mut_ptr());
                 let target =

@@ -23,7 +23,7 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cpu::{Factor, block, rows};
+pub(crate) use cpu::{Factor, block, rows, tile};
 
 use std::sync::OnceLock;
 

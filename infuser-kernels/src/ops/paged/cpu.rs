@@ -13,7 +13,7 @@ use crate::{
             KEY_TILE,
             tiles::{self, Heads, KeyTile, Source, Span, TileScratch, padded},
         },
-        matmul::rows::{PANEL, Rows},
+        matmul::tile::{PANEL, Rows},
     },
 };
 

@@ -6,7 +6,7 @@ use super::{
     Attention, Segment, Sizes,
     tiles::{self, Heads, KeyTile, Source, Span, TileScratch, padded},
 };
-use crate::ops::matmul::rows::{PANEL, Rows};
+use crate::ops::matmul::tile::{PANEL, Rows};
 
 /// The keys and values of a batch, `[S, K, E]`.
 struct Batch<'a> {

@@ -11,8 +11,8 @@ use rayon::prelude::*;
 
 use super::{Attention, KEY_TILE, QUERY_TILE};
 use crate::{
-    ops::matmul::rows::{MAX_ROWS, PANEL, Rows, Tile, accumulate},
-    simd::{SECOND_LEVEL, exp, max, prefetch, sum},
+    ops::matmul::tile::{Ahead, MAX_ROWS, PANEL, Rows, Tile, accumulate},
+    simd::{SECOND_LEVEL, exp, max, sum},
     threads::with_scratch,
 };
 
@@ -230,18 +230,12 @@ impl<K: Source> WithSimd for Mix<'_, '_, K> {
                     tile[..part.rows.len()].fill([0.0; PANEL]);
                     // What comes next: the values of this panel, and the keys of the one after it.
                     let after = panels.keys.get(run + 1).copied().unwrap_or_default();
-                    let next = match part.rows.start {
+                    let ahead = Ahead::<SECOND_LEVEL>(match part.rows.start {
                         0 => [panels.values[run].data, after.data],
                         _ => Default::default(),
-                    };
-                    let fetch = |k| {
-                        for values in next {
-                            prefetch::<SECOND_LEVEL>(values, k * PANEL);
-                            prefetch::<SECOND_LEVEL>(values, k * PANEL + PANEL / 2);
-                        }
-                    };
-                    let keys = panels.keys[run];
-                    accumulate(simd, [part.rows.len(), width], x, keys, &mut tile, &fetch);
+                    });
+                    let sizes = [part.rows.len(), width];
+                    accumulate(simd, sizes, x, panels.keys[run], &mut tile, ahead);
                     for (row, tile) in part.rows.clone().zip(&tile) {
                         let to = row * KEY_TILE + run * PANEL;
                         self.state.scores[to..to + PANEL].copy_from_slice(tile);
@@ -267,7 +261,7 @@ impl<K: Source> WithSimd for Mix<'_, '_, K> {
                         let values = panels.values[run];
                         let w = Rows { data: &values.data[column..], ..values };
                         let sizes = [part.rows.len(), runs.filled(run)];
-                        accumulate(simd, sizes, x, w, &mut tile, &|_| ());
+                        accumulate(simd, sizes, x, w, &mut tile, Ahead::<SECOND_LEVEL>::default());
                     }
                     for (row, tile) in part.rows.clone().zip(&tile) {
                         self.state.mixed[row * stride + column..][..PANEL].copy_from_slice(tile);

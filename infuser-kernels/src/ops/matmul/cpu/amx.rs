@@ -20,8 +20,9 @@ pub(super) use tiles::available;
 use self::tiles::Tiles;
 use super::{
     Output, Product, Target, combine_panels, combined_fits,
-    rows::{PANEL, Panels},
+    rows::Panels,
     split::{DEPTH, LEFT_ROWS, Left, Right},
+    tile::PANEL,
 };
 use crate::{
     Write,

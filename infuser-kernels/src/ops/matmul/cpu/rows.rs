@@ -7,21 +7,16 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{COMBINED, Output, Target, combine_panels, combined_fits};
+use super::{
+    COMBINED, Output, Target, combine_panels, combined_fits,
+    tile::{Ahead, MAX_ROWS, PANEL, Rows, Tile, accumulate, passes},
+};
 use crate::{
     Dims, Write,
     error::Result,
     lines::{LINE, Lines},
-    simd::{FIRST_LEVEL, prefetch},
+    simd::FIRST_LEVEL,
 };
-
-/// Columns that a tile computes side by side.
-pub(crate) const PANEL: usize = 32;
-/// Rows of a tile, at most.
-pub(crate) const MAX_ROWS: usize = 12;
-
-/// A tile of a product; only as many rows as were asked for mean anything.
-pub(crate) type Tile = [[f32; PANEL]; MAX_ROWS];
 
 /// Rows of the left factor that one task takes: their values stay in the second-level cache.
 const BLOCK_ROWS: usize = 96;
@@ -34,98 +29,6 @@ const ROW_LINES: usize = PANEL / LINE;
 
 /// How many rows of a panel are fetched ahead where each is used once.
 const AHEAD: usize = 48;
-
-/// Rows that are `stride` apart.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Rows<'a> {
-    pub(crate) data: &'a [f32],
-    pub(crate) stride: usize,
-}
-
-/// `tile_ij += Σ_k x_ik w_kj` for the first `rows` rows of `tile`; a row of `w` has [`PANEL`] columns.
-///
-/// `fetch` is called for each k, to fetch into the cache what is needed next: the processor's own guesses end
-/// with each page, and weights that are used once a token come from memory.
-#[inline(always)]
-pub(crate) fn accumulate<S: Simd>(
-    simd: S,
-    sizes: [usize; 2],
-    x: Rows<'_>,
-    w: Rows<'_>,
-    tile: &mut Tile,
-    fetch: &impl Fn(usize),
-) {
-    // As many sums as the registers hold, with a few left for the factors: 24 of 32, or 12 of 16.
-    match S::F32_LANES {
-        16 => in_parts::<S, 2, 12>(simd, sizes, x, w, tile, fetch),
-        8 => in_parts::<S, 2, 6>(simd, sizes, x, w, tile, fetch),
-        4 => in_parts::<S, 4, 6>(simd, sizes, x, w, tile, fetch),
-        _ => in_parts::<S, 8, 1>(simd, sizes, x, w, tile, fetch),
-    }
-}
-
-/// The tile in parts of `V` vectors and about `M` rows.
-#[inline(always)]
-fn in_parts<S: Simd, const V: usize, const M: usize>(
-    simd: S,
-    [rows, depth]: [usize; 2],
-    x: Rows<'_>,
-    w: Rows<'_>,
-    tile: &mut Tile,
-    fetch: &impl Fn(usize),
-) {
-    let parts = rows.div_ceil(M);
-    for part in 0..parts {
-        let (from, to) = (part * rows / parts, (part + 1) * rows / parts);
-        let x = Rows { data: &x.data[from * x.stride..], ..x };
-        for column in (0..PANEL).step_by(V * S::F32_LANES) {
-            let w = Rows { data: &w.data[column..], ..w };
-            let tile = &mut tile[from..to];
-            macro_rules! by_rows {
-                ($($n:literal)*) => {
-                    match to - from {
-                        $($n if $n <= M => {
-                            part_of::<S, V, $n>(simd, depth, [x, w], tile, column, fetch);
-                        })*
-                        _ => unreachable!("a part has 1 to M rows"),
-                    }
-                };
-            }
-            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12);
-        }
-    }
-}
-
-/// `R` rows and `V` vectors of columns, in registers.
-#[inline(always)]
-fn part_of<S: Simd, const V: usize, const R: usize>(
-    simd: S,
-    depth: usize,
-    [x, w]: [Rows<'_>; 2],
-    tile: &mut [[f32; PANEL]],
-    column: usize,
-    fetch: &impl Fn(usize),
-) {
-    let columns = column..column + V * S::F32_LANES;
-    let mut sums = [[simd.splat_f32s(0.0); V]; R];
-    for (sums, row) in sums.iter_mut().zip(tile.iter()) {
-        sums.copy_from_slice(S::as_simd_f32s(&row[columns.clone()]).0);
-    }
-    let x: [&[f32]; R] = std::array::from_fn(|i| &x.data[i * x.stride..][..depth]);
-    for k in 0..depth {
-        fetch(k);
-        let (w, _) = S::as_simd_f32s(&w.data[k * w.stride..][..V * S::F32_LANES]);
-        for i in 0..R {
-            let x = simd.splat_f32s(x[i][k]);
-            for v in 0..V {
-                sums[i][v] = simd.mul_add_f32s(x, w[v], sums[i][v]);
-            }
-        }
-    }
-    for (sums, row) in sums.iter().zip(tile) {
-        S::as_mut_simd_f32s(&mut row[columns.clone()]).0.copy_from_slice(sums);
-    }
-}
 
 /// A weight `[N, K]` as panels of [`PANEL`] of its rows, each `[K, PANEL]`; the last is filled up with
 /// zeros.
@@ -250,6 +153,27 @@ struct Part<'a> {
     write: Write,
 }
 
+impl Part<'_> {
+    /// What to fetch while so many rows, one of `parts`, meet the first panel of `w`: a share of the next panel, so
+    /// that memory is never idle; a single pass stays a little ahead of itself.
+    #[inline(always)]
+    fn ahead<'w, S: Simd>(
+        &self,
+        w: &'w [f32],
+        [part, parts]: [usize; 2],
+        rows: usize,
+    ) -> Ahead<'w, FIRST_LEVEL> {
+        let [_, k] = self.sizes;
+        let next = if parts == 1 && passes::<S>(rows) == 1 {
+            w.get(AHEAD * PANEL..w.len().min((AHEAD + k) * PANEL))
+        } else {
+            let [from, to] = [part, part + 1].map(|part| part * k * ROW_LINES / parts * LINE);
+            w.get(PANEL * k + from..PANEL * k + to)
+        };
+        Ahead([next.unwrap_or_default(), &[]])
+    }
+}
+
 impl WithSimd for Part<'_> {
     type Output = ();
 
@@ -260,7 +184,6 @@ impl WithSimd for Part<'_> {
         let parts = self.rows.len().div_ceil(MAX_ROWS);
         for panel in self.panels.clone() {
             let w = &self.w.values[panel * PANEL * k..];
-            let after = w.get(PANEL * k..).unwrap_or_default();
             let w = Rows { data: w, stride: PANEL };
             let columns = panel * PANEL..(panel * PANEL + PANEL).min(n);
             for part in 0..parts {
@@ -277,20 +200,8 @@ impl WithSimd for Part<'_> {
                         }
                     }
                 }
-                // Each part fetches its share of the next panel, so that memory is never idle; a single
-                // part stays a little ahead of itself.
-                let share = [part, part + 1].map(|part| part * k * ROW_LINES / parts * LINE);
-                let (next, lines) = match parts {
-                    1 => (w.data.get(AHEAD * PANEL..), ROW_LINES),
-                    _ => (after.get(share[0]..share[1]), 1),
-                };
-                let next = next.unwrap_or_default();
-                let fetch = |k| {
-                    for line in k * lines..(k + 1) * lines {
-                        prefetch::<FIRST_LEVEL>(next, line * LINE);
-                    }
-                };
-                accumulate(simd, [to - from, k], x, w, &mut tile, &fetch);
+                let ahead = self.ahead::<S>(w.data, [part, parts], to - from);
+                accumulate(simd, [to - from, k], x, w, &mut tile, ahead);
                 for (row, tile) in (from..to).zip(&tile) {
                     // SAFETY: the row is below m and the columns below n, so they are inside the target,
                     // which has room for this part; no other task has both this row and these columns.

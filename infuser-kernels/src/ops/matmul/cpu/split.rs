@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::rows::PANEL;
+use super::tile::PANEL;
 use crate::simd::simd;
 
 /// Rows of the left factor in a tile.
