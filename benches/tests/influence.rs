@@ -18,7 +18,7 @@ fn preconditioned_scores_foretell_the_step() {
     let asked = loud(questions(&trained.model, 96, |i| i % 2 == 1, stream.child(1)).unwrap());
     assert!(dev.len() > 20 && asked.len() > 20, "too few questions with mixed answers");
     let plan = Plan {
-        learning_rates: vec![1e-3, 1e-4, 1e-5],
+        learning_rates: vec![1e-3, 1e-4, 1e-5, 1e-6],
         steps: vec![Step::Preconditioned, Step::Full],
         settings: Settings { batch_tokens: 4096, keep: Keep::Everything },
     };
