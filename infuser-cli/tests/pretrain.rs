@@ -58,6 +58,36 @@ fn a_course_repeats_to_the_bit_also_when_it_was_killed_and_on_any_threads() {
 }
 
 #[test]
+#[cfg(unix)]
+fn an_interrupted_course_loses_no_step() {
+    let top = tempfile::tempdir().unwrap();
+    let (whole, stopped) = (top.path().join("whole"), top.path().join("stopped"));
+    let no_checkpoints = ["--set", "checkpoint.every=1000", "--set", "steps=60"];
+    done(&mut pretrain(&whole, &no_checkpoints));
+    let mut child =
+        pretrain(&stopped, &no_checkpoints).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    while !fs::read(stopped.join("metrics.jsonl")).is_ok_and(|lines| !lines.is_empty()) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was interrupted");
+        sleep(Duration::from_millis(5));
+    }
+    done(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("infuser pretrain --resume"), "{}", stderr(&output));
+    let text = fs::read_to_string(stopped.join("metrics.jsonl")).unwrap();
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let step = last["step"].as_u64().unwrap();
+    assert!((5..60).contains(&step), "{text}");
+    assert!(stopped.join(format!("checkpoints/{step:06}/train.state")).exists(), "{step}");
+    done(program().args(["pretrain", "--resume", "--out"]).arg(&stopped));
+    let weights = |out: &Path| fs::read(out.join("model/model.safetensors")).unwrap();
+    assert!(weights(&whole) == weights(&stopped));
+    let text = fs::read_to_string(stopped.join("metrics.jsonl")).unwrap();
+    let steps = |line: &str| serde_json::from_str::<Value>(line).unwrap()["step"].as_u64().unwrap();
+    assert!(text.lines().map(steps).is_sorted_by(|a, b| a < b), "{text}");
+}
+
+#[test]
 fn files_of_every_form_are_learned_from() {
     let top = tempfile::tempdir().unwrap();
     let file = top.path().join("lines.jsonl");

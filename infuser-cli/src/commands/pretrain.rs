@@ -137,6 +137,13 @@ impl Training {
         let (mut since, mut start) = (Since::default(), Instant::now());
         while place < steps {
             if self.display.interrupted() {
+                // What was learned since the last checkpoint stays.
+                if since.steps > 0 {
+                    self.note(&since.line(place, start.elapsed().as_secs_f64()))?;
+                }
+                if place > self.place {
+                    self.save(place)?;
+                }
                 return Err(Failure::interrupted(format!("stopped at step {place}")));
             }
             let examples = self.lessons.batch(place, batch)?;
@@ -145,12 +152,8 @@ impl Training {
             since.add(&learned);
             self.display.advance(1, learned.tokens);
             if place.is_multiple_of(log_every) || place == steps {
-                let line = since.line(place, start.elapsed().as_secs_f64());
+                self.note(&since.line(place, start.elapsed().as_secs_f64()))?;
                 (since, start) = (Since::default(), Instant::now());
-                self.tell(&line);
-                let text = serde_json::to_string(&line).unwrap_or_default() + "\n";
-                let written = self.log.write_all(text.as_bytes());
-                written.map_err(|cause| Failure::output("metrics.jsonl", cause))?;
             }
             if place.is_multiple_of(self.settings.checkpoint.every) && place < steps {
                 self.save(place)?;
@@ -160,13 +163,15 @@ impl Training {
         self.finish()
     }
 
-    fn tell(&self, line: &Line) {
+    /// A line for the person and one for the metrics.
+    fn note(&mut self, line: &Line) -> Result<(), Failure> {
         let Line { step, loss, tokens, secs, .. } = line;
         let rate = *tokens as f64 / secs;
-        self.display.line(&format!(
-            "step {step}/{}  loss {loss:.4}  {rate:.0} tokens/s",
-            self.settings.steps
-        ));
+        let steps = self.settings.steps;
+        self.display.line(&format!("step {step}/{steps}  loss {loss:.4}  {rate:.0} tokens/s"));
+        let text = serde_json::to_string(line).unwrap_or_default() + "\n";
+        let written = self.log.write_all(text.as_bytes());
+        written.map_err(|cause| Failure::output("metrics.jsonl", cause))
     }
 
     fn save(&self, place: u64) -> Result<(), Failure> {
