@@ -145,16 +145,23 @@ fn products(group: &mut Group<'_>) {
         ("down", T, D, F),
         ("query", T, D, D),
         ("32 rows", 32, F, D),
+        ("12 rows", 12, F, D),
         ("1 row", 1, F, D),
     ] {
         let (x, w, mut y) = (tensor(1, &[m, k]), tensor(2, &[n, k]), zeros(&[m, n]));
         let (mut dx, mut dw) = (zeros(&[m, k]), zeros(&[n, k]));
         let work = flops(2 * m * n * k);
         if m < T {
-            let w = matmul::Packed::new(w.view()).expect("memory");
-            time(group, &format!("matmul nt packed {name}"), work.clone(), || {
-                matmul::nt_packed(x.view(), &w, y.view_mut(), set)
-            });
+            // A weight that stays in the cache, and so many in turn that each comes from memory.
+            for (count, place) in [(1, ""), (48, " from memory")] {
+                let weights: Vec<_> =
+                    (0..count).map(|_| matmul::Packed::new(w.view()).expect("memory")).collect();
+                let mut turns = weights.iter().cycle();
+                time(group, &format!("matmul nt packed {name}{place}"), work.clone(), || {
+                    let w = turns.next().expect("one weight at least");
+                    matmul::nt_packed(x.view(), w, y.view_mut(), set)
+                });
+            }
         } else {
             time(group, &format!("matmul nt {name}"), work.clone(), || {
                 matmul::nt(x.view(), w.view(), y.view_mut(), set)
