@@ -169,10 +169,9 @@ fn part_of<S: Simd, const V: usize, const R: usize, const LEVEL: i32>(
     for (sums, row) in sums.iter_mut().zip(tile.iter()) {
         sums.copy_from_slice(S::as_simd_f32s(&row[columns.clone()]).0);
     }
-    let (start, apart) = (w.data.as_ptr(), w.stride);
+    let (mut w, apart) = (w.data.as_ptr(), w.stride);
     let x: [*const f32; R] = std::array::from_fn(|i| x.data.as_ptr().wrapping_add(i * x.stride));
     let whole = depth / STEP * STEP;
-    let mut w = start;
     for k in (0..whole).step_by(STEP) {
         fetch.step();
         // SAFETY: every k is below `depth`, and the assertion above shows that both factors go as far.
@@ -189,7 +188,7 @@ fn part_of<S: Simd, const V: usize, const R: usize, const LEVEL: i32>(
         }
     }
     for k in whole..depth {
-        // SAFETY: as above.
+        // SAFETY: `k` is below `depth`, as far as both factors go by the assertion above.
         unsafe { add_term::<S, V, R>(simd, k, x, w, &mut sums) };
         w = w.wrapping_add(apart);
     }
@@ -213,11 +212,11 @@ unsafe fn add_term<S: Simd, const V: usize, const R: usize>(
     w: *const f32,
     sums: &mut [[S::f32s; V]; R],
 ) {
-    // SAFETY: the caller's; vectors are plain values of any alignment.
+    // SAFETY: the caller says that `V` vectors are there; they are plain values, read at any alignment.
     let w: [S::f32s; V] =
         std::array::from_fn(|v| unsafe { w.cast::<S::f32s>().add(v).read_unaligned() });
     for i in 0..R {
-        // SAFETY: the caller's.
+        // SAFETY: the caller says that each row of `x` has more than `k` values.
         let x = simd.splat_f32s(unsafe { *x[i].add(k) });
         for v in 0..V {
             sums[i][v] = simd.mul_add_f32s(x, w[v], sums[i][v]);
