@@ -87,7 +87,8 @@ const fn shape<S: Simd>(rows: usize) -> (usize, usize) {
 
 /// `tile_ij += Σ_k x_ik w_kj` for the first `rows` rows of `tile`; a row of `w` has [`PANEL`] columns.
 ///
-/// `ahead` is fetched meanwhile.
+/// Every element is one fused multiply-add after another, in the order of `k`, whatever the shape. `ahead` is fetched
+/// meanwhile.
 ///
 /// # Panics
 /// If a factor is too short: a fault of this crate, not of its user.
@@ -109,7 +110,8 @@ pub(crate) fn accumulate<S: Simd, const LEVEL: i32>(
         (4, 2) => in_parts::<S, 4, 2, LEVEL>(simd, rows, factors, tile, ahead),
         (2, 6) => in_parts::<S, 2, 6, LEVEL>(simd, rows, factors, tile, ahead),
         (4, 6) => in_parts::<S, 4, 6, LEVEL>(simd, rows, factors, tile, ahead),
-        _ => in_parts::<S, 8, 1, LEVEL>(simd, rows, factors, tile, ahead),
+        (8, 1) => in_parts::<S, 8, 1, LEVEL>(simd, rows, factors, tile, ahead),
+        other => unreachable!("{other:?} is no shape"),
     }
 }
 
