@@ -7,8 +7,9 @@ use infuser_kernels::Device;
 use infuser_model::{Batch, ModelConfig, memory};
 use infuser_rl::{
     config::{Config, Rollout, Source, Update},
-    role::Role,
-    train::{Inputs, Posed, posed},
+    role::{Role, check_cache},
+    routing::{Posed, Routing},
+    train::Inputs,
     voice::{Put, Voice},
 };
 use serde::Serialize;
@@ -25,7 +26,7 @@ pub(crate) struct Memory {
     parts: Vec<(String, u128)>,
 }
 
-/// Bytes that a run holds at its peak.
+/// Bytes that a run holds at its peak. Refuses a cache that is too small for the models.
 pub(crate) fn memory(
     config: &Config,
     solver: &ModelConfig,
@@ -52,6 +53,7 @@ pub(crate) fn memory(
     let (mut pass, mut cache) = (0, 0);
     for (name, model, learns, rollout, update) in roles {
         let Some(model) = model else { continue };
+        check_cache(name, rollout, model, device)?;
         let gradient = memory::tensors_bytes(model);
         parts.push((format!("{name} weights"), memory::weights_bytes(model, device)));
         if learns {
@@ -184,7 +186,7 @@ pub(crate) fn prompts(
     let mut text = String::new();
     let document = inputs.pool.as_ref().map(|pool| &pool.documents()[0]);
     if let (Some(document), Some(folder)) = (document, &folders.generator)
-        && let Posed::Ask { ask, .. } = posed(&config.questions, &[document])?.remove(0)
+        && let Posed::Ask { ask, .. } = Routing::new(&config.questions)?.pose(document)
     {
         text += &shown("generator", &ask, &setup::voice(config, folder)?)?;
     }
@@ -230,9 +232,9 @@ pub(crate) fn write_prompts(
     };
     if let (Some(pool), Some(folder)) = (&inputs.pool, &folders.generator) {
         let voice = setup::voice(config, folder)?;
-        let documents: Vec<_> = pool.documents().iter().collect();
-        for (document, posed) in documents.iter().zip(posed(&config.questions, &documents)?) {
-            if let Posed::Ask { ask, .. } = posed {
+        let routing = Routing::new(&config.questions)?;
+        for document in pool.documents() {
+            if let Posed::Ask { ask, .. } = routing.pose(document) {
                 add(&voice, "generator", "documents", &document.doc_id, &ask)?;
             }
         }

@@ -148,16 +148,22 @@ impl Correction {
         Ok(Corrected { weights, kept, mismatch })
     }
 
-    fn check(&self) -> Result<()> {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// [`crate::Error::Setting`].
+    pub fn check(&self) -> Result<()> {
         let named = [
-            ("threshold", self.truncation.map(|truncation| truncation.threshold)),
-            ("upper bound", self.rejection.map(|rejection| rejection.upper)),
-            ("lower bound", self.rejection.and_then(|rejection| rejection.lower)),
-            ("veto threshold", self.veto),
+            ("truncation.threshold", self.truncation.map(|truncation| truncation.threshold)),
+            ("rejection.upper", self.rejection.map(|rejection| rejection.upper)),
+            ("rejection.lower", self.rejection.and_then(|rejection| rejection.lower)),
+            ("veto", self.veto),
         ];
         for (name, value) in named {
             if let Some(value) = value.filter(|value| !(*value > 0.0 && value.is_finite())) {
-                return Err(crate::Error::Setting(format!("the {name} {value} is not positive")));
+                return Err(crate::Error::Setting(format!(
+                    "correction.{name} is {value}, expected more than 0"
+                )));
             }
         }
         Ok(())

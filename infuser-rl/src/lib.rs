@@ -17,6 +17,7 @@ pub mod reduce;
 pub mod reward;
 pub mod role;
 pub mod rollout;
+pub mod routing;
 pub mod select;
 pub mod train;
 pub mod voice;

@@ -160,10 +160,19 @@ impl Settings {
             _ => {}
         }
         let Optimizer { learning_rate, epsilon, beta1, beta2, weight_decay, .. } = self.optimizer;
-        for (key, value) in [("learning_rate", learning_rate), ("epsilon", epsilon)] {
-            if !(value > 0.0 && value.is_finite()) {
+        let Optimizer { min_ratio, max_norm, .. } = self.optimizer;
+        let positive = [
+            ("learning_rate", Some(learning_rate)),
+            ("epsilon", Some(epsilon)),
+            ("max_norm", max_norm),
+        ];
+        for (key, value) in positive {
+            if let Some(value) = value.filter(|value| !(*value > 0.0 && value.is_finite())) {
                 return refuse(format!("optimizer.{key} is {value}, expected more than 0"));
             }
+        }
+        if !(0.0..=1.0).contains(&min_ratio) {
+            return refuse(format!("optimizer.min_ratio is {min_ratio}, expected one in 0 to 1"));
         }
         for (key, value) in [("beta1", beta1), ("beta2", beta2)] {
             if !(0.0..1.0).contains(&value) {

@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
-use infuser_model::{Model, Monitor, optim::Optimizer};
+use infuser_kernels::Device;
+use infuser_model::{Model, ModelConfig, Monitor, generate::Options, memory, optim::Optimizer};
 
-use crate::{config::Update, error::Result, rollout::Speaker, voice::Voice};
+use crate::{
+    config::{Rollout, Update},
+    error::{Error, Result},
+    rollout::Speaker,
+    voice::Voice,
+};
 
 /// Generator or solver.
 #[derive(Debug)]
@@ -36,4 +42,29 @@ impl Role {
     pub fn speaker<'a>(&'a self, monitor: &'a dyn Monitor) -> Speaker<'a> {
         Speaker { model: &self.model, voice: &self.voice, monitor }
     }
+}
+
+/// Refuses a cache that the longest sequence alone outgrows: such a run would stop at its first long
+/// sample, hours after it began.
+///
+/// # Errors
+/// [`Error::Setting`] naming the key and what it would have to be.
+pub fn check_cache(
+    role: &str,
+    rollout: &Rollout,
+    model: &ModelConfig,
+    device: &Device,
+) -> Result<()> {
+    let sequence = rollout.max_prompt_tokens.saturating_add(rollout.max_tokens);
+    let tokens = sequence.min(model.max_positions).saturating_add(Options::default().block_tokens);
+    let needed = memory::cache_bytes_per_token(model, device) * tokens as u128;
+    if needed <= (rollout.cache_mib as u128) << 20 {
+        return Ok(());
+    }
+    Err(Error::Setting(format!(
+        "{role}.rollout.cache_mib = {} is less than one sequence of {tokens} tokens takes; set it to {} for each \
+         that is to be sampled at a time, or lower {role}.rollout.max_tokens",
+        rollout.cache_mib,
+        needed.div_ceil(1 << 20)
+    )))
 }

@@ -49,7 +49,7 @@ pub struct Speaker<'a> {
 
 impl Speaker<'_> {
     /// A prompt of so many tokens still leaves room for an answer.
-    fn longest_prompt(&self, allowed: usize) -> usize {
+    pub(crate) fn longest_prompt(&self, allowed: usize) -> usize {
         allowed.min(self.model.config().max_positions.saturating_sub(1))
     }
 }
@@ -68,7 +68,8 @@ pub struct Sampled {
 }
 
 /// Samples of many prompts at once, in the order of the prompts. Draws are keyed by `seed`, each prompt's
-/// key, and the number of the sample.
+/// key, and the number of the sample: no other prompt, and no place among them, changes them. Prompts of
+/// one key are told apart by how many of that key came before.
 ///
 /// # Errors
 /// A prompt that leaves no room for an answer; no memory; [`Error::Interrupted`].
@@ -79,16 +80,16 @@ pub fn sample(
     seed: u64,
 ) -> Result<Vec<Vec<Sampled>>> {
     let Speaker { model, voice, monitor } = speaker;
-    let request = |(place, (key, prompt)): (usize, &(u64, Vec<u32>))| {
-        let greedy =
-            Request::greedy(place as u64, prompt.clone(), decoding.max_tokens, model.config());
-        // The engine wants distinct ids; two prompts of one key would draw alike.
-        let (key, place) = (key.to_le_bytes(), (place as u64).to_le_bytes());
-        let id = order::digest(&[b"rollout", &key, &place]);
+    let mut seen: BTreeMap<u64, u64> = BTreeMap::new();
+    let request = |(key, prompt): &(u64, Vec<u32>)| {
+        let before = seen.entry(*key).or_default();
+        let id = order::digest(&[b"rollout", &key.to_le_bytes(), &before.to_le_bytes()]);
+        *before += 1;
+        let greedy = Request::greedy(id, prompt.clone(), decoding.max_tokens, model.config());
         let Decoding { sampling, samples, .. } = *decoding;
-        Request { id, sampling, samples, seed, ..greedy }
+        Request { sampling, samples, seed, ..greedy }
     };
-    let requests: Vec<Request> = prompts.iter().enumerate().map(request).collect();
+    let requests: Vec<Request> = prompts.iter().map(request).collect();
     let places: BTreeMap<u64, usize> =
         requests.iter().enumerate().map(|(place, request)| (request.id, place)).collect();
     let options = Options::default().with_cache_for(&requests, model, decoding.cache_bytes);

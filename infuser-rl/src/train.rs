@@ -39,13 +39,12 @@ pub use curriculum::State as CurriculumState;
 pub use foresight::{Foreseen, Foresight};
 pub use metrics::Metrics;
 pub use place::{Place, Stage};
-pub use questions::{Posed, posed};
 pub use record::{Asked, Kept, Origin, Output, Scored, Sourced};
 
 use crate::{
     config::{Config, Mode, Source},
     error::{Error, Result, go_on},
-    role::Role,
+    role::{Role, check_cache},
     rollout::Answered,
 };
 
@@ -129,7 +128,8 @@ impl Trainer {
     /// A run before its first iteration.
     ///
     /// # Errors
-    /// A config that [`Config::check`] refuses; inputs that it needs and that are not there.
+    /// A config that [`Config::check`] refuses; a cache that is too small for the models; inputs that it
+    /// needs and that are not there.
     pub fn new(
         config: Config,
         inputs: Inputs,
@@ -143,6 +143,15 @@ impl Trainer {
         }
         if config.writes() && generator.is_none() {
             return missing("the place of the generator");
+        }
+        let roles = [
+            ("solver", Some(&solver), config.solver.rollout),
+            ("generator", generator.as_ref(), config.generator.rollout),
+        ];
+        for (name, role, rollout) in roles {
+            if let Some(model) = role.map(|role| &role.model) {
+                check_cache(name, &rollout, model.config(), &model.device())?;
+            }
         }
         let cursor = match (&inputs.pool, config.questions.source) {
             (Some(pool), Source::Documents) => Some(Cursor::new(pool, config.run.seed)),

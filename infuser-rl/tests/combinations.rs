@@ -3,6 +3,9 @@
 use infuser_rl::{
     advantage::Normalisation,
     config::{Config, Curriculum, Form, Mode, Route, Source, Verifiable},
+    correction::{Level, Truncation},
+    pretrain,
+    reduce::Reduction,
     reward::{Component, Gate, Structure},
     select::Filter,
 };
@@ -72,6 +75,37 @@ fn combinations_that_make_no_sense_name_their_keys() {
     refused(["questions.verifiable.form", "choice"], |config| {
         config.questions.verifiable = Some(verifiable(Form::Choice));
     });
+    refused(["solver.filter", "questions.source = \"file\""], |config| {
+        file(config);
+        config.run.mode = Mode::FixedGenerator;
+        config.solver.filter = Filter::TopPerDocument(1);
+    });
+    refused(["dev.subsample", "run.mode"], |config| {
+        config.run.mode = Mode::FixedGenerator;
+        config.dev.subsample = Some(3);
+    });
+    for filter in [Filter::RandomPerDocument(1), Filter::RandomFraction(0.5)] {
+        refused(["solver.filter", "fixed_solver"], |config| {
+            config.run.mode = Mode::FixedSolver;
+            config.solver.filter = filter;
+        });
+    }
+    refused(["solver.mid_eos_penalty", "fixed_solver"], |config| {
+        config.run.mode = Mode::FixedSolver;
+        config.solver.mid_eos_penalty = -0.5;
+    });
+    refused(["reward.shuffle", "run.mode"], |config| {
+        config.run.mode = Mode::FixedGenerator;
+        config.reward.shuffle = true;
+    });
+    refused(["reward.gate", "run.mode"], |config| {
+        config.run.mode = Mode::FixedGenerator;
+        config.reward.gate = Gate::Above(0.1);
+    });
+    refused(["reward.invalid", "reward.structure"], |config| {
+        config.reward.structure = spice.clone();
+        config.reward.invalid = -1.0;
+    });
     refused(["reward.gate", "reward.structure"], |config| {
         config.reward.structure = spice.clone();
         config.reward.gate = Gate::Above(0.1);
@@ -104,4 +138,66 @@ fn combinations_that_make_no_sense_name_their_keys() {
     refused(["generator.rollout", "temperature"], |config| {
         config.generator.rollout.temperature = 0.0;
     });
+}
+
+/// Each of these would panic, be taken for another number, or stop a run hours after it began.
+#[test]
+fn numbers_out_of_range_name_their_key() {
+    #[track_caller]
+    fn refused(key: &str, change: impl FnOnce(&mut Config)) {
+        let mut config = config();
+        change(&mut config);
+        let message = config.check().unwrap_err().to_string();
+        assert!(message.contains(key), "{key}: {message}");
+    }
+    for wrong in [-0.5, f64::NAN, f64::INFINITY] {
+        refused("solver.update.clip.low", |config| config.solver.update.clip.low = wrong);
+        refused("generator.update.clip.high", |config| config.generator.update.clip.high = wrong);
+        refused("solver.update.reduction", |config| {
+            config.solver.update.reduction = Some(Reduction::Constant(wrong));
+        });
+        refused("reward.spice.scale", |config| config.reward.spice.scale = wrong);
+        refused("correction.truncation.threshold", |config| {
+            let truncation = Truncation { level: Level::Token, threshold: wrong, normalise: false };
+            config.correction.truncation = Some(truncation);
+        });
+        refused("correction.veto", |config| config.correction.veto = Some(wrong));
+    }
+    for wrong in [0.5, 1.0, f64::NAN] {
+        refused("solver.update.clip.dual", |config| config.solver.update.clip.dual = Some(wrong));
+    }
+    refused("reward.spice.target_variance", |config| {
+        config.reward.spice.target_variance = f64::NAN;
+    });
+    refused("questions.routes[1].pattern", |config| {
+        let route = |pattern: &str| Route { pattern: pattern.into(), form: Form::Math };
+        config.questions.routes = vec![route("fine"), route("(")];
+    });
+    let content = |content: &str| {
+        let verifiable = Verifiable { pattern: None, content: content.into(), form: Form::Math };
+        move |config: &mut Config| config.questions.verifiable = Some(verifiable)
+    };
+    refused("questions.verifiable.content", content("(?P<question>"));
+    refused("questions.verifiable.content", content("a)(b"));
+    refused("questions.verifiable.content", content("(?P<question>.*)"));
+}
+
+/// A norm of 0 would learn nothing, a negative one would climb.
+#[test]
+fn numbers_of_pretraining_name_their_key() {
+    let mut fine = pretrain::Settings::default();
+    fine.model.folder = Some("model".into());
+    fine.data.files = vec!["data.jsonl".into()];
+    fine.check().unwrap();
+    let refused = |key: &str, change: &dyn Fn(&mut pretrain::Optimizer)| {
+        let mut settings = fine.clone();
+        change(&mut settings.optimizer);
+        let message = settings.check().unwrap_err().to_string();
+        assert!(message.contains(key), "{key}: {message}");
+    };
+    for wrong in [0.0, -1.0, f64::NAN] {
+        refused("optimizer.max_norm", &|optimizer| optimizer.max_norm = Some(wrong));
+        refused("optimizer.learning_rate", &|optimizer| optimizer.learning_rate = wrong);
+    }
+    refused("optimizer.min_ratio", &|optimizer| optimizer.min_ratio = 1.5);
 }

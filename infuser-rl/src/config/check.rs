@@ -1,11 +1,13 @@
 //! Combinations that make no sense are refused before anything is loaded; both keys are named.
 
-use super::{Config, Curriculum, Form, Mode, Rollout, Source, Update};
+use super::{Config, Curriculum, Mode, Rollout, Source, Update};
 use crate::{
     advantage::Normalisation,
     error::{Error, Result},
+    loss::Clip,
     reduce::Reduction,
     reward::{Component, Gate},
+    routing::Routing,
     select::Filter,
 };
 
@@ -16,13 +18,16 @@ impl Config {
     /// [`Error::Setting`] naming the keys.
     pub fn check(&self) -> Result<()> {
         self.modes()?;
+        self.idle()?;
         self.rewards()?;
         self.sharing()?;
         self.files()?;
         self.numbers()?;
         self.reward.structure.check()?;
         self.reward.gate.check()?;
-        self.solver.filter.check()
+        self.solver.filter.check()?;
+        self.correction.check()?;
+        Routing::new(&self.questions).map(|_| ())
     }
 
     fn modes(&self) -> Result<()> {
@@ -70,9 +75,44 @@ impl Config {
             "questions.source = \"file\" uses no documents, but questions.routes or \
              questions.verifiable is set",
         )?;
+        let by_document =
+            matches!(solver.filter, Filter::TopPerDocument(_) | Filter::RandomPerDocument(_));
         refuse(
-            questions.verifiable.as_ref().is_some_and(|verifiable| verifiable.form == Form::Choice),
-            "questions.verifiable.form = \"choice\" has no choices to show; use numeric, math or text",
+            from_file && by_document,
+            "solver.filter keeps questions by document, but those of questions.source = \"file\" are \
+             of no document; use top_fraction or random_fraction",
+        )
+    }
+
+    /// Settings of what does not happen would be passed over in silence.
+    fn idle(&self) -> Result<()> {
+        let Self { run, dev, solver, reward, .. } = self;
+        refuse(
+            dev.subsample.is_some() && !self.needs_dev(),
+            "dev.subsample chooses dev questions, which run.mode and reward.structure leave unanswered",
+        )?;
+        let fixed_solver = run.mode == Mode::FixedSolver;
+        refuse(
+            fixed_solver
+                && matches!(
+                    solver.filter,
+                    Filter::RandomPerDocument(_) | Filter::RandomFraction(_)
+                ),
+            "solver.filter chooses what the solver learns from, but run.mode = \"fixed_solver\" teaches it \
+             nothing",
+        )?;
+        refuse(
+            fixed_solver && solver.mid_eos_penalty != 0.0,
+            "solver.mid_eos_penalty is for the solver's update, which run.mode = \"fixed_solver\" leaves out",
+        )?;
+        let rewarded = self.generator_learns();
+        refuse(
+            !rewarded && reward.shuffle,
+            "reward.shuffle is for the generator's reward, but with this run.mode it does not learn",
+        )?;
+        refuse(
+            !rewarded && reward.gate != Gate::Open,
+            "reward.gate is for the generator's reward, but with this run.mode it does not learn",
         )
     }
 
@@ -91,6 +131,10 @@ impl Config {
         refuse(
             reward.shuffle && !uses_influence,
             "reward.shuffle shuffles influence, which reward.structure does not use",
+        )?;
+        refuse(
+            reward.invalid != 0.0 && !reward.components().contains(&Component::Invalid),
+            "reward.invalid is set, but reward.structure does not use the component \"invalid\"",
         )
     }
 
@@ -224,6 +268,9 @@ impl Config {
             learning(role, update)?;
         }
         refuse(!self.reward.invalid.is_finite(), "reward.invalid is not a number")?;
+        more_than_zero("reward.spice.scale", self.reward.spice.scale)?;
+        let target = self.reward.spice.target_variance;
+        refuse(!target.is_finite(), "reward.spice.target_variance is not a number")?;
         refuse(!self.solver.mid_eos_penalty.is_finite(), "solver.mid_eos_penalty is not a number")
     }
 }
@@ -245,15 +292,15 @@ fn learning(role: &str, update: &Update) -> Result<()> {
     at_least_one(&key("prompts_per_step"), update.prompts_per_step)?;
     at_least_one(&key("epochs"), update.epochs)?;
     at_least_one(&key("batch_tokens"), update.batch_tokens)?;
-    let positive = |name: &str, value: f64| {
-        let problem = format!("{} is {value}, expected more than 0", key(name));
-        refuse(!(value > 0.0 && value.is_finite()), &problem)
-    };
-    positive("learning_rate", update.learning_rate)?;
-    positive("epsilon", update.epsilon)?;
+    more_than_zero(&key("learning_rate"), update.learning_rate)?;
+    more_than_zero(&key("epsilon"), update.epsilon)?;
     if let Some(norm) = update.max_norm {
-        positive("max_norm", norm)?;
+        more_than_zero(&key("max_norm"), norm)?;
     }
+    if let Some(Reduction::Constant(tokens)) = update.reduction {
+        more_than_zero(&key("reduction.constant"), tokens)?;
+    }
+    clip(&key("clip"), update.clip)?;
     for (name, beta) in [("beta1", update.beta1), ("beta2", update.beta2)] {
         let problem = format!("{} is {beta}, expected one in [0, 1)", key(name));
         refuse(!(0.0..1.0).contains(&beta), &problem)?;
@@ -261,6 +308,25 @@ fn learning(role: &str, update: &Update) -> Result<()> {
     let problem = format!("{} is not a number from 0 on", key("weight_decay"));
     refuse(!(update.weight_decay >= 0.0 && update.weight_decay.is_finite()), &problem)?;
     refuse(!update.entropy.is_finite(), &format!("{} is not a number", key("entropy")))
+}
+
+/// The ratio 1 is always within the bounds; the dual clip begins above it.
+fn clip(key: &str, Clip { low, high, dual }: Clip) -> Result<()> {
+    for (name, width) in [("low", low), ("high", high)] {
+        let problem = format!("{key}.{name} is {width}, expected a number from 0 on");
+        refuse(!(width >= 0.0 && width.is_finite()), &problem)?;
+    }
+    match dual {
+        Some(bound) if !(bound > 1.0 && bound.is_finite()) => {
+            Err(Error::Setting(format!("{key}.dual is {bound}, expected more than 1")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn more_than_zero(key: &str, value: f64) -> Result<()> {
+    let problem = format!("{key} is {value}, expected more than 0");
+    refuse(!(value > 0.0 && value.is_finite()), &problem)
 }
 
 fn refuse(wrong: bool, problem: &str) -> Result<()> {

@@ -29,7 +29,8 @@ pub struct Rollout {
     pub max_prompt_tokens: usize,
     /// New tokens of a sample, at most.
     pub max_tokens: usize,
-    /// Memory for keys and values, in MiB.
+    /// Memory for keys and values, in MiB: at least what one sequence of the longest prompt and answer
+    /// takes.
     pub cache_mib: usize,
 }
 
@@ -86,8 +87,8 @@ pub struct Update {
     pub epochs: usize,
     /// Where the ratio is cut.
     pub clip: Clip,
-    /// How tokens' losses become one; `None` for the published one: the sum over all tokens by the
-    /// mean length of all responses of the update times the responses of a step.
+    /// How tokens' losses become one; `None` for the sum over all tokens by the mean length of all
+    /// responses of the update times the responses of its largest step.
     pub reduction: Option<Reduction>,
     /// Factor on the entropy in the objective.
     pub entropy: f64,

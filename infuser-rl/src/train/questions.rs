@@ -8,18 +8,15 @@ use infuser_data::{
     suite::Item,
 };
 use infuser_model::Monitor;
-use regex::{Regex, RegexBuilder};
 
 use super::{Asked, Kept, Metrics, Origin, Place, Sourced, Store, Trainer, answers::shown, kept};
 use crate::{
     card::Mixture,
-    config::{Questions, Route, Source, Verifiable},
+    config::Source,
     error::{Error, Result},
     rollout::{self, Generation, Reading, Writing},
+    routing::{Posed, Routing},
 };
-
-/// The most bytes that a compiled pattern may take.
-const PATTERN_BYTES: usize = 1 << 20;
 
 impl Trainer {
     /// What the generator writes in one update.
@@ -73,17 +70,18 @@ impl Trainer {
         let Some(pool) = &self.inputs.pool else {
             return Err(Error::Setting("data.documents is missing".into()));
         };
-        let documents: Vec<&Document> =
-            batch.iter().map(|index| &pool.documents()[*index]).collect();
+        let routing = Routing::new(&self.config.questions)?;
         let mut sourced = Vec::with_capacity(batch.len());
         let mut writings = Vec::new();
-        for (index, posed) in batch.iter().zip(posed(&self.config.questions, &documents)?) {
+        for index in batch {
             let document = &pool.documents()[*index];
-            match posed {
-                Posed::Question(verifiable) => {
+            match self.posed(&routing, document, monitor)? {
+                Posed::Question(question) => {
                     let empty = Generation { prompt: Vec::new(), written: Vec::new() };
                     let plain = Sourced::new(&document.doc_id, Some(*index), empty);
-                    sourced.push(Some(Sourced { verifiable: Some(verifiable), ..plain }));
+                    let id = format!("verifiable:{}", document.doc_id);
+                    let verifiable = Some(Kept::of(&id, &question));
+                    sourced.push(Some(Sourced { verifiable, ..plain }));
                 }
                 Posed::Ask { ask, shape } => {
                     sourced.push(None);
@@ -99,6 +97,24 @@ impl Trainer {
             })
         };
         Ok(batch.iter().zip(sourced).filter_map(fill).collect())
+    }
+
+    /// What a document is for. One that is a question too long for the solver is for the generator.
+    fn posed<'a>(
+        &self,
+        routing: &Routing,
+        document: &'a Document,
+        monitor: &dyn Monitor,
+    ) -> Result<Posed<'a>> {
+        let posed = routing.pose(document);
+        if let Posed::Question(question) = &posed {
+            let prompt = self.solver.voice.prompt(&Ask::Answer(question))?;
+            let allowed = self.config.solver.rollout.max_prompt_tokens;
+            if prompt.len() > self.solver.speaker(monitor).longest_prompt(allowed) {
+                return Ok(routing.ask(document));
+            }
+        }
+        Ok(posed)
     }
 
     fn written_from_seeds(
@@ -283,99 +299,5 @@ impl Trainer {
             outputs.len(),
             rejects.join("\n")
         )))
-    }
-}
-
-/// What a document is for.
-#[derive(Debug, Clone)]
-pub enum Posed<'a> {
-    /// The generator is asked for a question from it.
-    Ask {
-        /// The prompt.
-        ask: Ask<'a>,
-        /// The kind of question.
-        shape: Shape,
-    },
-    /// It is a question itself, and goes to the solver.
-    Question(Kept),
-}
-
-/// What each document is for, by the routes and patterns of the settings.
-///
-/// # Errors
-/// A pattern that is no regular expression or lacks its groups.
-pub fn posed<'a>(settings: &Questions, documents: &[&'a Document]) -> Result<Vec<Posed<'a>>> {
-    let routes = compiled_routes(&settings.routes)?;
-    let verifier = settings.verifiable.as_ref().map(Verifier::new).transpose()?;
-    let (fewest, most) = settings.choices;
-    let one = |document: &&'a Document| {
-        let verifiable = verifier.as_ref().and_then(|verifier| verifier.question(document));
-        if let Some(verifiable) = verifiable {
-            return Posed::Question(verifiable);
-        }
-        let shape = shape_of(document, &routes);
-        let text = document.content.as_str();
-        let ask = match shape {
-            Shape::Choice => Ask::Choice { document: text, choices: fewest..=most },
-            Shape::Open(_) => Ask::Open { document: text },
-        };
-        Posed::Ask { ask, shape }
-    };
-    Ok(documents.iter().map(one).collect())
-}
-
-fn pattern(text: &str, whole: bool) -> Result<Regex> {
-    let mut builder = RegexBuilder::new(text);
-    builder.size_limit(PATTERN_BYTES).dot_matches_new_line(whole);
-    builder.build().map_err(|error| Error::Setting(format!("the pattern {text:?}: {error}")))
-}
-
-fn compiled_routes(routes: &[Route]) -> Result<Vec<(Regex, Shape)>> {
-    routes.iter().map(|route| Ok((pattern(&route.pattern, false)?, route.form.shape()))).collect()
-}
-
-fn shape_of(document: &Document, routes: &[(Regex, Shape)]) -> Shape {
-    use infuser_data::question::Form;
-    match document.prompt_type.as_deref() {
-        Some("mcq") => return Shape::Choice,
-        Some("free_form") => return Shape::Open(Form::Math),
-        _ => {}
-    }
-    let source = document.source.as_deref().unwrap_or("");
-    let route = routes.iter().find(|(pattern, _)| pattern.is_match(source));
-    route.map_or(Shape::Choice, |(_, shape)| *shape)
-}
-
-/// Finds the question that a document is.
-struct Verifier {
-    source: Option<Regex>,
-    content: Regex,
-    shape: Shape,
-}
-
-impl Verifier {
-    fn new(settings: &Verifiable) -> Result<Self> {
-        let source = settings.pattern.as_deref().map(|text| pattern(text, false)).transpose()?;
-        let content = pattern(&format!(r"\A(?:{})", settings.content), true)?;
-        let names: Vec<_> = content.capture_names().flatten().collect();
-        if !names.contains(&"question") || !names.contains(&"answer") {
-            let problem = "questions.verifiable.content needs the groups `(?P<question>…)` and \
-                           `(?P<answer>…)`";
-            return Err(Error::Setting(problem.into()));
-        }
-        Ok(Self { source, content, shape: settings.form.shape() })
-    }
-
-    /// `None` for a document that is for the generator.
-    fn question(&self, document: &Document) -> Option<Kept> {
-        let source = document.source.as_deref().unwrap_or("");
-        if self.source.as_ref().is_some_and(|pattern| !pattern.is_match(source)) {
-            return None;
-        }
-        let found = self.content.captures(&document.content)?;
-        let Shape::Open(form) = self.shape else { return None };
-        let (question, answer) = (found.name("question")?.as_str(), found.name("answer")?.as_str());
-        let question = Question::open(question, answer, form).ok()?;
-        Some(Kept::of(&format!("verifiable:{}", document.doc_id), &question))
     }
 }
