@@ -8,13 +8,17 @@
 //! - `modes`: co-training in every mode, on the runs of `world`
 //! - `combinations`: settings that make no sense together
 //! - `sharing`: one gradient for scores and step
+//! - `draws`: what a draw depends on
+//! - `update`: the steps of a policy update
 
 mod base;
 mod combinations;
+mod draws;
 mod golden;
 mod gradients;
 mod laws;
 mod modes;
 mod rewards;
 mod sharing;
+mod update;
 mod world;

@@ -2,6 +2,8 @@
 
 use infuser_data::{
     document::{Document, Pool},
+    prompt::Ask,
+    suite::Item,
     tokenizer::{Controls, Tokenizer},
     world::{self, Part, Skill},
 };
@@ -145,7 +147,18 @@ fn seeded_questions_are_written_without_documents() {
     assert_eq!(store.ran(Stage::Questions), 2);
     let sources = &store.kept[&(1, 0, "questions")];
     assert_eq!(sources.lines().count(), 3);
-    assert!(sources.lines().all(|line| line.contains("seed:")), "{sources}");
+    let (tokenizer, seeds) =
+        (Tokenizer::load(&base()).unwrap(), world::target(Skill::Sequence, Part::Dev, 8, 1));
+    for line in sources.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        let name = record["source"].as_str().unwrap();
+        let anchor: usize = name.split(':').nth(1).unwrap().parse().unwrap();
+        let prompt: Vec<u32> = serde_json::from_value(record["prompt"].clone()).unwrap();
+        let text = tokenizer.decode(&prompt, Controls::Show).unwrap();
+        let shown: Vec<usize> =
+            (0..seeds.len()).filter(|i| text.contains(seeds[*i].question.text())).collect();
+        assert!(shown.len() == 2 && !shown.contains(&anchor), "{name}: {shown:?} in {text}");
+    }
 }
 
 #[test]
@@ -184,6 +197,18 @@ fn the_dev_set_can_be_subsampled() {
     let Outcome { store, .. } = run(|config| config.dev.subsample = Some(5));
     assert_eq!(store.all("dev_rollout/num_questions"), [5.0, 5.0]);
     assert_ne!(store.kept[&(1, 0, "dev")], store.kept[&(2, 0, "dev")]);
+}
+
+/// One answer a question never differs from the others: there is no direction, and that is said.
+#[test]
+fn a_dev_set_that_says_nothing_gives_no_direction() {
+    let Outcome { store, trainer } = run(|config| {
+        config.solver.rollout.samples = 1;
+        config.influence.momentum = Some(0.5);
+    });
+    assert_eq!(store.all("influence_dev/no_direction"), [1.0, 1.0]);
+    assert!(trainer.target().is_none());
+    assert!(store.all("influence_sim/score/std").iter().all(|spread| *spread == 0.0));
 }
 
 #[test]
@@ -325,42 +350,62 @@ fn roles_may_begin_differently() {
 /// Prompts that are too long are left out and counted; if all are, the run says so.
 #[test]
 fn prompts_have_a_limit() {
-    let Outcome { store, .. } = run(|config| config.solver.rollout.max_prompt_tokens = 15);
-    assert!(store.all("dev_rollout/num_too_long").iter().all(|count| *count < 16.0));
     let mut config = config();
-    config.generator.rollout.max_prompt_tokens = 5;
-    let (solver, generator) = (role(&config, true), role(&config, true));
-    let mut trainer = Trainer::new(config, inputs(), solver, Some(generator)).unwrap();
+    let voice = role(&config, false).voice;
+    let tokens = |item: &Item| voice.prompt(&Ask::Answer(&item.question)).unwrap().len();
+    let mut dev = world::target(Skill::Sequence, Part::Dev, 8, 1);
+    dev.extend(world::target(Skill::Remainder, Part::Dev, 8, 1));
+    config.solver.rollout.max_prompt_tokens = dev.iter().map(tokens).max().unwrap() - 1;
+    let long = dev.iter().filter(|item| tokens(item) > config.solver.rollout.max_prompt_tokens);
+    let long = long.count() as f64;
+    let Outcome { store, .. } = run_with(config, Inputs { dev, ..inputs() });
+    assert_eq!(store.all("dev_rollout/num_too_long"), [long, long]);
+    assert_eq!(store.all("dev_rollout/num_questions"), [16.0 - long, 16.0 - long]);
+    stopped(&["generator.rollout.max_prompt_tokens = 5"], |config| {
+        config.generator.rollout.max_prompt_tokens = 5;
+    });
+    // A dev set that cannot be answered never gives a direction; nor does it learn by itself.
+    for mode in [Mode::Cotrain, Mode::DevOnly] {
+        stopped(&["solver.rollout.max_prompt_tokens = 3"], |config| {
+            config.run.mode = mode;
+            (config.solver.rollout.max_prompt_tokens, config.guard.min_answered) = (3, 0.0);
+        });
+    }
+}
+
+/// A cache for less than one sequence would stop the run at its first long sample.
+#[test]
+fn a_cache_holds_at_least_one_sequence() {
+    let mut config = config();
+    (config.generator.rollout.cache_mib, config.generator.rollout.max_tokens) = (1, 100_000);
+    let learner = || role(&config, true);
+    let error = Trainer::new(config.clone(), inputs(), learner(), Some(learner())).err().unwrap();
+    assert!(error.to_string().contains("generator.rollout.cache_mib = 1"), "{error}");
+}
+
+/// A guard stops the first iteration, and says all of this.
+#[track_caller]
+fn stopped(said: &[&str], change: impl FnOnce(&mut Config)) {
+    let mut config = config();
+    change(&mut config);
+    let generator = config.writes().then(|| role(&config, true));
+    let solver = role(&config, true);
+    let mut trainer = Trainer::new(config, inputs(), solver, generator).unwrap();
     let error = trainer.iterate(&mut Memory::default(), &Unwatched).unwrap_err();
-    assert!(
-        matches!(&error, Error::Guard(text) if text.contains("max_prompt_tokens = 5")),
-        "{error}"
-    );
+    let Error::Guard(text) = error else { panic!("{error}") };
+    for part in said {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }
 
 #[test]
 fn guards_stop_a_run_that_would_train_on_nothing() {
-    let stopped = |change: &dyn Fn(&mut Config)| {
-        let mut config = config();
-        change(&mut config);
-        let (solver, generator) = (role(&config, true), role(&config, true));
-        let mut trainer = Trainer::new(config, inputs(), solver, Some(generator)).unwrap();
-        trainer.iterate(&mut Memory::default(), &Unwatched).unwrap_err()
-    };
-    let valid = stopped(&|config| {
+    stopped(&["guard.min_valid = 0.5", "<think>"], |config| {
         config.guard.min_valid = 0.5;
         config.generator.rollout.max_tokens = 5;
     });
-    assert!(
-        matches!(&valid, Error::Guard(text) if text.contains("guard.min_valid = 0.5") && text.contains("<think>")),
-        "{valid}"
-    );
-    let answered = stopped(&|config| {
+    stopped(&["guard.min_answered = 0.5"], |config| {
         config.guard.min_answered = 0.5;
         config.solver.rollout.max_tokens = 2;
     });
-    assert!(
-        matches!(&answered, Error::Guard(text) if text.contains("guard.min_answered = 0.5")),
-        "{answered}"
-    );
 }

@@ -4,7 +4,7 @@ use infuser_data::{order, question::Question, suite::Item};
 use infuser_model::Monitor;
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, Metrics, Place, Store, Trainer, kept};
+use super::{Asked, Metrics, Place, Stage, Store, Trainer, kept};
 use crate::{
     error::{Error, Result},
     rollout::{self, Answered, Decoding},
@@ -64,12 +64,20 @@ impl Trainer {
         Ok(items.iter().zip(answered).map(line).collect())
     }
 
-    /// Stops the run where answers hold nothing to grade.
+    /// Stops the run where no prompt fits, or where answers hold nothing to grade.
     pub(super) fn guard_answers(&self, place: Place, answered: &[Answered]) -> Result<()> {
         let all = answered.iter().flat_map(|question| &question.answers);
         let (found, count) =
             all.clone().fold((0, 0), |(found, n), a| (found + usize::from(a.answered), n + 1));
         let floor = self.config.guard.min_answered;
+        // A dev set does not get shorter: there will never be a direction.
+        if count == 0 && !answered.is_empty() && (place.stage == Stage::Dev || floor > 0.0) {
+            return Err(Error::Guard(format!(
+                "{place}: every prompt is longer than solver.rollout.max_prompt_tokens = {} (or than the \
+                 model's positions); raise it, or use shorter questions",
+                self.config.solver.rollout.max_prompt_tokens
+            )));
+        }
         if count == 0 || found as f64 >= floor * f64::from(count) {
             return Ok(());
         }

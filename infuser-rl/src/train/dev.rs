@@ -41,7 +41,7 @@ impl Trainer {
     }
 
     /// Indices of the dev questions of this iteration.
-    fn chosen(&self, place: Place) -> Vec<usize> {
+    pub(super) fn chosen(&self, place: Place) -> Vec<usize> {
         if let Some(state) = &self.curriculum {
             return state.current.clone();
         }
@@ -70,7 +70,7 @@ impl Trainer {
         };
         let start = Instant::now();
         store.begin(place, dev.len());
-        let questions = self.influence_questions(dev, monitor)?;
+        let questions = self.influence_questions(dev, &|_| true, monitor)?;
         let objective = self.objective(&questions);
         let settings = self.influence_settings();
         let mut metrics = Metrics::default();

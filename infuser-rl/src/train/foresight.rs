@@ -2,17 +2,20 @@
 
 use infuser_data::{
     document::{Cursor, Document},
-    question::parse::Shape,
+    order,
+    question::Question,
+    suite::Item,
     world::{self, Judgement},
 };
 use infuser_influence::{Agreement, Plan, Similarity, Step, validate};
 use infuser_model::Monitor;
 use serde::{Deserialize, Serialize};
 
-use super::{Trainer, answers::varies};
+use super::{Place, Stage, Trainer, answers::varies};
 use crate::{
     error::{Error, Result},
     rollout::{self, Reading, Writing},
+    routing::{Posed, Routing},
 };
 
 /// Batches of documents that are read at most to find questions whose answers differ.
@@ -51,8 +54,9 @@ pub struct Foresight {
 
 impl Trainer {
     /// Has at least `count` questions written and answered, steps on each alone from the weights as they
-    /// are (the optimizer's step without first moment, decay and clipping), and looks at the dev set.
-    /// Nothing of the run is changed.
+    /// are (the optimizer's step without first moment, decay and clipping), and looks at the dev questions
+    /// of the next iteration. The target is theirs alone, also in a run whose target has momentum. Nothing
+    /// of the run is changed.
     ///
     /// # Errors
     /// No generator, no optimizer or no documents; too few questions whose answers differ; as the stages.
@@ -65,16 +69,17 @@ impl Trainer {
         let missing = |what: &str| Error::Setting(format!("this run has no {what}"));
         let optimizer =
             self.solver.optimizer.as_ref().ok_or_else(|| missing("solver that learns"))?;
-        let dev_questions: Vec<_> =
-            (0..).zip(self.inputs.dev.iter().map(|item| &item.question)).collect();
+        if self.inputs.dev.is_empty() {
+            return Err(missing("dev set that scores could look at"));
+        }
         let rollout = self.config.solver.rollout;
         let (speaker, most) = (self.solver.speaker(monitor), rollout.max_prompt_tokens);
-        let seed = infuser_data::order::digest(&[
-            b"foresight",
-            &self.config.run.seed.to_le_bytes(),
-            &self.iteration.to_le_bytes(),
-        ]);
-        let dev = rollout::answer(speaker, &dev_questions, most, &rollout.decoding(), seed)?;
+        let next = Place { iteration: self.iteration + 1, update: 0, stage: Stage::Dev };
+        let items: Vec<&Item> =
+            self.chosen(next).into_iter().map(|index| &self.inputs.dev[index]).collect();
+        let (dev_seed, seed) = (self.foresight_seed(b"dev"), self.foresight_seed(b"questions"));
+        let lines = self.answer_items("dev", &items, &rollout.decoding(), dev_seed, monitor)?;
+        let dev: Vec<_> = lines.into_iter().map(|line| line.answered).collect();
         let mut asked = Vec::new();
         let mut answered = Vec::new();
         for batch in 0..MOST_BATCHES {
@@ -99,8 +104,8 @@ impl Trainer {
             )));
         }
         let (dev, questions) = (
-            self.influence_questions(&dev, monitor)?,
-            self.influence_questions(&answered, monitor)?,
+            self.influence_questions(&dev, &|_| true, monitor)?,
+            self.influence_questions(&answered, &|_| true, monitor)?,
         );
         let (dev_objective, objective) = (self.objective(&dev), self.objective(&questions));
         let plan = Plan {
@@ -119,18 +124,17 @@ impl Trainer {
         let gains = &report.trials[0].decreases;
         let scores = Similarity::ALL.map(|similarity| report.scores.by(similarity));
         let agreements = [0, 1, 2, 3].map(|s: usize| Agreement::of(&scores[s], gains));
-        let foreseen =
-            |(i, (document, question)): (usize, &(String, infuser_data::question::Question))| {
-                let judged: Option<Judgement> =
-                    self.inputs.world.then(|| world::judge(document, question));
-                Foreseen {
-                    question: question.text().to_string(),
-                    skill: judged.and_then(|j| Some(j.problem?.skill.name().to_string())),
-                    right_key: judged.map(|judged| judged.right_key),
-                    scores: [0, 1, 2, 3].map(|s: usize| scores[s][i]),
-                    gain: gains[i],
-                }
-            };
+        let foreseen = |(i, (document, question)): (usize, &(String, Question))| {
+            let judged: Option<Judgement> =
+                self.inputs.world.then(|| world::judge(document, question));
+            Foreseen {
+                question: question.text().to_string(),
+                skill: judged.and_then(|j| Some(j.problem?.skill.name().to_string())),
+                right_key: judged.map(|judged| judged.right_key),
+                scores: [0, 1, 2, 3].map(|s: usize| scores[s][i]),
+                gain: gains[i],
+            }
+        };
         Ok(Foresight {
             iteration: self.iteration,
             learning_rate,
@@ -140,32 +144,34 @@ impl Trainer {
         })
     }
 
+    /// Questions and dev questions draw from streams of their own.
+    fn foresight_seed(&self, part: &[u8]) -> u64 {
+        let (seed, iteration) = (self.config.run.seed.to_le_bytes(), self.iteration.to_le_bytes());
+        order::digest(&[b"foresight", part, &seed, &iteration])
+    }
+
     /// Valid questions of a batch of documents, each with its document's text.
     fn some_questions(
         &self,
         seed: u64,
         batch: u64,
         monitor: &dyn Monitor,
-    ) -> Result<Vec<(String, infuser_data::question::Question)>> {
+    ) -> Result<Vec<(String, Question)>> {
         let missing = |what: &str| Error::Setting(format!("this run has no {what}"));
         let generator = self.generator.as_ref().ok_or_else(|| missing("generator"))?;
         let pool = self.inputs.pool.as_ref().ok_or_else(|| missing("documents"))?;
         let size = self.config.questions.batch.min(pool.documents().len());
         let mut cursor = Cursor::new(pool, seed ^ batch);
-        let documents: Vec<&Document> =
-            cursor.next_batch(size)?.into_iter().map(|index| &pool.documents()[index]).collect();
         let (fewest, most) = self.config.questions.choices;
-        let writings: Vec<Writing<'_>> = documents
-            .iter()
-            .map(|document| Writing {
-                source: &document.doc_id,
-                ask: infuser_data::prompt::Ask::Choice {
-                    document: &document.content,
-                    choices: fewest..=most,
-                },
-                shape: Shape::Choice,
-            })
-            .collect();
+        let routing = Routing::new(&self.config.questions)?;
+        let (mut documents, mut writings): (Vec<&Document>, Vec<Writing<'_>>) = Default::default();
+        for index in cursor.next_batch(size)? {
+            let document = &pool.documents()[index];
+            if let Posed::Ask { ask, shape } = routing.pose(document) {
+                documents.push(document);
+                writings.push(Writing { source: &document.doc_id, ask, shape });
+            }
+        }
         let self_contained = self.config.questions.self_contained;
         let reading = Reading { choices: fewest..=most, self_contained, seeds: None };
         let rollout = self.config.generator.rollout;

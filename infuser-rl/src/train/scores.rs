@@ -5,7 +5,7 @@ use infuser_influence::{
 };
 use infuser_model::Monitor;
 
-use super::{Asked, Metrics, Origin, Place, Scored, Store, Trainer, kept};
+use super::{Asked, Metrics, Origin, Place, Scored, Store, Trainer, answers::varies, kept};
 use crate::{
     advantage::{Singleton, normalise},
     config::Source,
@@ -63,13 +63,9 @@ impl Trainer {
         let Some(target) = direction.filter(|_| self.config.needs_influence()) else {
             return Ok((nothing, None));
         };
-        let mut questions = self.influence_questions(answered, monitor)?;
         // A document that is a question has no generator to reward, and no filter leaves it out.
-        for (asked, question) in asked.iter().zip(&mut questions) {
-            if self.is_document(asked.origin) {
-                question.responses.clear();
-            }
-        }
+        let scored = |i: usize| !self.is_document(asked[i].origin);
+        let questions = self.influence_questions(answered, &scored, monitor)?;
         let objective = self.objective(&questions);
         let adamw = self.config.solver.update.optimizer().adamw;
         let state = match &self.solver.optimizer {
@@ -108,35 +104,58 @@ impl Trainer {
     }
 
     /// Answers as the influence of their question sees them: with the advantages of the solver's own
-    /// update, but without its penalties.
+    /// update, but without its penalties. Questions that are not `scored` have no responses; they and
+    /// those whose answers do not differ are left out before advantages are normalised.
     pub(super) fn influence_questions(
         &self,
         answered: &[Answered],
+        scored: &dyn Fn(usize) -> bool,
         monitor: &dyn Monitor,
     ) -> Result<Vec<Question>> {
+        let mut advantages = self.influence_advantages(answered, scored)?.into_iter();
+        let mut weights = self.token_weights(answered, monitor)?.into_iter();
+        let question = |(i, answered): (usize, &Answered)| {
+            let response = |answer: &crate::rollout::Answer| Response {
+                tokens: answer.sampled.tokens.clone(),
+                advantage: advantages.next().unwrap_or(0.0),
+                weights: weights.next().unwrap_or(Weights::One),
+            };
+            let mut responses: Vec<Response> = answered.answers.iter().map(response).collect();
+            if !scored(i) {
+                responses.clear();
+            }
+            Question { prompt: answered.prompt.clone(), responses }
+        };
+        Ok(answered.iter().enumerate().map(question).collect())
+    }
+
+    /// An advantage for each answer; 0 where nothing is learned.
+    fn influence_advantages(
+        &self,
+        answered: &[Answered],
+        scored: &dyn Fn(usize) -> bool,
+    ) -> Result<Vec<f32>> {
+        let counts: Vec<bool> =
+            (0..answered.len()).map(|i| scored(i) && varies(&answered[i])).collect();
+        let kept = || answered.iter().zip(&counts).filter(|(_, counts)| **counts);
         let scores: Vec<f32> =
-            answered.iter().flat_map(|q| q.answers.iter().map(|answer| answer.score)).collect();
-        let groups: Vec<u32> = answered
-            .iter()
-            .enumerate()
-            .flat_map(|(group, q)| std::iter::repeat_n(group as u32, q.answers.len()))
+            kept().flat_map(|(q, _)| q.answers.iter().map(|answer| answer.score)).collect();
+        let groups: Vec<u32> = (0..)
+            .zip(kept())
+            .flat_map(|(group, (q, _))| std::iter::repeat_n(group, q.answers.len()))
             .collect();
         let mode = self.config.solver.normalisation;
         let mut advantages = normalise(&scores, &groups, mode, Singleton::Zero)?.into_iter();
-        let mut weights = self.token_weights(answered, monitor)?.into_iter();
-        let question = |answered: &Answered| Question {
-            prompt: answered.prompt.clone(),
-            responses: answered
-                .answers
-                .iter()
-                .map(|answer| Response {
-                    tokens: answer.sampled.tokens.clone(),
-                    advantage: advantages.next().unwrap_or(0.0),
-                    weights: weights.next().unwrap_or(Weights::One),
-                })
-                .collect(),
-        };
-        Ok(answered.iter().map(question).collect())
+        let mut all = Vec::new();
+        for (question, counts) in answered.iter().zip(counts) {
+            let own = question.answers.len();
+            if counts {
+                all.extend(advantages.by_ref().take(own));
+            } else {
+                all.resize(all.len() + own, 0.0);
+            }
+        }
+        Ok(all)
     }
 
     /// Weights for where engine and training disagree, one entry an answer.
