@@ -141,3 +141,71 @@ pub fn stratified(documents: &[u32]) -> Vec<usize> {
     keyed.sort_by(|a, b| (a.0 * b.1).cmp(&(b.0 * a.1)).then(a.2.cmp(&b.2)).then(a.3.cmp(&b.3)));
     keyed.into_iter().map(|(_, _, _, question)| question).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIXED: &[f32] = &[1.0, 0.0];
+    const EQUAL: &[f32] = &[1.0, 1.0];
+
+    /// Document, influence and scores of each.
+    const QUESTIONS: [(u32, f32, &[f32]); 7] = [
+        (0, 0.1, MIXED),
+        (0, 0.9, EQUAL),
+        (0, 0.3, MIXED),
+        (1, -0.2, MIXED),
+        (1, 0.3, MIXED),
+        (2, f32::NEG_INFINITY, MIXED),
+        (2, 0.2, EQUAL),
+    ];
+
+    fn kept(filter: Filter, stream: u64) -> Vec<usize> {
+        let one = |(document, influence, scores)| Candidate { document, influence, scores };
+        select(&QUESTIONS.map(one), filter, Stream::new(stream)).unwrap()
+    }
+
+    #[test]
+    fn the_highest_influence_is_kept() {
+        assert_eq!(kept(Filter::All, 1), [0, 2, 3, 4, 5]);
+        assert_eq!(kept(Filter::TopPerDocument(1), 1), [2, 4, 5]);
+        assert_eq!(kept(Filter::TopPerDocument(2), 1), [0, 2, 3, 4, 5]);
+        // Of all seven, those without variance included, then of those with: a tie goes to the earlier.
+        assert_eq!(kept(Filter::TopFraction(0.14), 1), [2]);
+        assert_eq!(kept(Filter::TopFraction(0.4), 1), [0, 2, 4]);
+        assert_eq!(kept(Filter::TopFraction(1.0), 1), [0, 2, 3, 4, 5]);
+        assert!(kept(Filter::TopFraction(0.0), 1).is_empty());
+    }
+
+    #[test]
+    fn chance_does_not_look_at_influence() {
+        let mut seen = [0; 7];
+        for stream in 0..2000 {
+            let kept = kept(Filter::RandomPerDocument(1), stream);
+            assert_eq!(kept.len(), 3);
+            kept.into_iter().for_each(|i| seen[i] += 1);
+        }
+        assert_eq!((seen[1], seen[5], seen[6]), (0, 2000, 0));
+        for i in [0, 2, 3, 4] {
+            assert!((900..1100).contains(&seen[i]), "{seen:?}");
+        }
+        assert_eq!(kept(Filter::RandomFraction(0.4), 3).len(), 3);
+    }
+
+    #[test]
+    fn a_penalty_is_for_stopping_without_an_answer() {
+        let reward = |stopped, answered| solver_reward(0.0, Ending { stopped, answered }, -0.5);
+        assert_eq!(
+            [reward(true, false), reward(true, true), reward(false, false)],
+            [-0.5, 0.0, 0.0]
+        );
+    }
+
+    /// Documents of 8, 4 and 2 questions, as in the published code's own test.
+    #[test]
+    fn documents_are_spread_evenly() {
+        let documents = [[0; 8].as_slice(), &[1; 4], &[2; 2]].concat();
+        let order = [0, 8, 1, 12, 2, 9, 3, 4, 10, 5, 13, 6, 11, 7];
+        assert_eq!(stratified(&documents), order);
+    }
+}
