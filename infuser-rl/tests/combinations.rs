@@ -12,32 +12,36 @@ use infuser_rl::{
 
 use crate::world::{config, term};
 
+#[track_caller]
+fn refused(keys: [&str; 2], change: impl FnOnce(&mut Config)) {
+    let mut config = config();
+    config.check().unwrap();
+    change(&mut config);
+    let message = config.check().unwrap_err().to_string();
+    for key in keys {
+        assert!(message.contains(key), "{key}: {message}");
+    }
+}
+
+fn file(config: &mut Config) {
+    config.questions.source = Source::File;
+    config.data.questions = Some("q".into());
+}
+
+fn spice() -> Structure {
+    let terms = vec![term(Component::Spice)];
+    Structure::Summed { terms, normalisation: Normalisation::DualStd }
+}
+
 #[test]
 fn combinations_that_make_no_sense_name_their_keys() {
-    #[track_caller]
-    fn refused(keys: [&str; 2], change: impl FnOnce(&mut Config)) {
-        let mut config = config();
-        config.check().unwrap();
-        change(&mut config);
-        let message = config.check().unwrap_err().to_string();
-        for key in keys {
-            assert!(message.contains(key), "{key}: {message}");
-        }
-    }
-    let file = |config: &mut Config| {
-        config.questions.source = Source::File;
-        config.data.questions = Some("q".into());
-    };
     let seeded = |config: &mut Config| {
         config.questions.source = Source::Seeded { examples: 3 };
         config.data.seeds = Some("s".into());
     };
     let verifiable = |form| Verifiable { pattern: None, content: "x".into(), form };
     let route = Route { pattern: "x".into(), form: Form::Math };
-    let spice = Structure::Summed {
-        terms: vec![term(Component::Spice)],
-        normalisation: Normalisation::DualStd,
-    };
+    let spice = spice();
     refused(["run.mode", "questions.source"], file);
     refused(["run.mode = \"fixed_solver\"", "questions.source"], |config| {
         file(config);
@@ -80,32 +84,6 @@ fn combinations_that_make_no_sense_name_their_keys() {
         config.run.mode = Mode::FixedGenerator;
         config.solver.filter = Filter::TopPerDocument(1);
     });
-    refused(["dev.subsample", "run.mode"], |config| {
-        config.run.mode = Mode::FixedGenerator;
-        config.dev.subsample = Some(3);
-    });
-    for filter in [Filter::RandomPerDocument(1), Filter::RandomFraction(0.5)] {
-        refused(["solver.filter", "fixed_solver"], |config| {
-            config.run.mode = Mode::FixedSolver;
-            config.solver.filter = filter;
-        });
-    }
-    refused(["solver.mid_eos_penalty", "fixed_solver"], |config| {
-        config.run.mode = Mode::FixedSolver;
-        config.solver.mid_eos_penalty = -0.5;
-    });
-    refused(["reward.shuffle", "run.mode"], |config| {
-        config.run.mode = Mode::FixedGenerator;
-        config.reward.shuffle = true;
-    });
-    refused(["reward.gate", "run.mode"], |config| {
-        config.run.mode = Mode::FixedGenerator;
-        config.reward.gate = Gate::Above(0.1);
-    });
-    refused(["reward.invalid", "reward.structure"], |config| {
-        config.reward.structure = spice.clone();
-        config.reward.invalid = -1.0;
-    });
     refused(["reward.gate", "reward.structure"], |config| {
         config.reward.structure = spice.clone();
         config.reward.gate = Gate::Above(0.1);
@@ -137,6 +115,37 @@ fn combinations_that_make_no_sense_name_their_keys() {
     });
     refused(["generator.rollout", "temperature"], |config| {
         config.generator.rollout.temperature = 0.0;
+    });
+}
+
+/// Settings of what does not happen would be passed over in silence.
+#[test]
+fn settings_without_effect_name_their_keys() {
+    refused(["dev.subsample", "run.mode"], |config| {
+        config.run.mode = Mode::FixedGenerator;
+        config.dev.subsample = Some(3);
+    });
+    for filter in [Filter::RandomPerDocument(1), Filter::RandomFraction(0.5)] {
+        refused(["solver.filter", "fixed_solver"], |config| {
+            config.run.mode = Mode::FixedSolver;
+            config.solver.filter = filter;
+        });
+    }
+    refused(["solver.mid_eos_penalty", "fixed_solver"], |config| {
+        config.run.mode = Mode::FixedSolver;
+        config.solver.mid_eos_penalty = -0.5;
+    });
+    refused(["reward.shuffle", "run.mode"], |config| {
+        config.run.mode = Mode::FixedGenerator;
+        config.reward.shuffle = true;
+    });
+    refused(["reward.gate", "run.mode"], |config| {
+        config.run.mode = Mode::FixedGenerator;
+        config.reward.gate = Gate::Above(0.1);
+    });
+    refused(["reward.invalid", "reward.structure"], |config| {
+        config.reward.structure = spice();
+        config.reward.invalid = -1.0;
     });
 }
 
