@@ -133,8 +133,7 @@ pub(crate) struct Decoder<'a>(pub(crate) &'a Tokenizer);
 
 impl Decode for Decoder<'_> {
     fn decode(&self, tokens: &[u32]) -> Option<String> {
-        // A model's vocabulary may be padded beyond its tokenizer's: such tokens have no text.
-        self.0.decode(tokens, Controls::Hide).ok()
+        self.0.decode_known(tokens, Controls::Hide).ok()
     }
 }
 

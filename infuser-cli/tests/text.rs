@@ -106,14 +106,15 @@ fn a_text_is_its_tokens() {
     let scored = |line| lines(&on_lines("logprobs", folder.path(), line, &[]));
     assert_eq!(scored(text), scored(tokens));
     let continued =
-        |line| lines(&on_lines("generate", folder.path(), line, &["--max-tokens", "5"]));
+        |line| lines(&on_lines("generate", folder.path(), line, &["--max-tokens", "20"]));
     let found = continued(text);
     assert_eq!(found, continued(tokens));
     let shown = found[0]["text"].as_str();
     let ids: Vec<u64> =
         found[0]["tokens"].as_array().unwrap().iter().filter_map(Value::as_u64).collect();
-    if ids.iter().all(|id| *id < 26) {
-        let expected: String = ids.iter().map(|id| letters[*id as usize]).collect();
-        assert_eq!(shown.map(|text| text.replace(' ', "")), Some(expected));
-    }
+    // The model has tokens that the tokenizer does not know: they have no text, the others keep theirs.
+    let known: Vec<u64> = ids.iter().copied().filter(|id| *id < 26).collect();
+    assert!(!known.is_empty() && known.len() < ids.len(), "{ids:?}");
+    let expected: String = known.iter().map(|id| letters[*id as usize]).collect();
+    assert_eq!(shown.map(|text| text.replace(' ', "")), Some(expected));
 }

@@ -155,6 +155,15 @@ impl Tokenizer {
                 self.path.display()
             )));
         }
+        self.decode_known(ids, controls)
+    }
+
+    /// The text of what a model wrote: as [`decode`](Self::decode), but an id beyond the vocabulary has no
+    /// text. A model's vocabulary may be padded beyond its tokenizer's, so that it can draw such ids.
+    ///
+    /// # Errors
+    /// A tokenizer whose decoder fails on ids of its own.
+    pub fn decode_known(&self, ids: &[u32], controls: Controls) -> Result<String> {
         let text = self.markup.decode(ids, controls == Controls::Hide);
         text.map_err(|error| Error::file(&self.path, format!("tokens cannot be decoded: {error}")))
     }

@@ -90,6 +90,28 @@ fn faults_are_named() {
     assert!(said.contains("token 99999"), "{said}");
 }
 
+#[test]
+fn what_a_model_wrote_is_read_around_ids_that_the_tokenizer_does_not_know() {
+    let tokenizer = small();
+    let unknown = [tokenizer.vocab_len() as u32, u32::MAX];
+    let text = "The answer is \u{1F980} 7.";
+    let ids = tokenizer.encode_text(text);
+    for controls in [Controls::Show, Controls::Hide] {
+        for at in 0..=ids.len() {
+            // Also where they stand between the bytes of one character.
+            let padded = [&ids[..at], &unknown, &ids[at..]].concat();
+            assert_eq!(tokenizer.decode_known(&padded, controls).unwrap(), text);
+            let said = tokenizer.decode(&padded, controls).unwrap_err().to_string();
+            assert!(said.contains(&format!("token {} is not in", unknown[0])), "{said}");
+        }
+        assert_eq!(tokenizer.decode_known(&unknown, controls).unwrap(), "");
+        assert_eq!(tokenizer.decode(&ids, controls).unwrap(), text);
+    }
+    let end = tokenizer.id_of("<|im_end|>").unwrap();
+    assert_eq!(tokenizer.decode_known(&[unknown[0], end], Controls::Show).unwrap(), "<|im_end|>");
+    assert_eq!(tokenizer.decode_known(&[unknown[0], end], Controls::Hide).unwrap(), "");
+}
+
 proptest! {
     #[test]
     fn every_text_comes_back(text in any::<String>(), piece in prop::sample::select(INJECTIONS.to_vec())) {

@@ -59,6 +59,6 @@ impl Voice {
 
     /// The text of what was said; tokens that the tokenizer does not know are left out.
     pub fn text(&self, tokens: &[u32]) -> String {
-        self.tokenizer.decode(tokens, Controls::Hide).unwrap_or_default()
+        self.tokenizer.decode_known(tokens, Controls::Hide).unwrap_or_default()
     }
 }

@@ -34,6 +34,16 @@ fn model() -> Model {
     checkpoint::load(&base(), Device::Cpu).unwrap()
 }
 
+/// A model can draw ids that its tokenizer does not know; they take nothing from the rest.
+#[test]
+fn what_was_said_is_read_around_unknown_ids() {
+    let voice = voice();
+    let mut said = voice.tokenizer.encode_text("7");
+    said.insert(0, voice.tokenizer.vocab_len() as u32);
+    said.push(u32::MAX);
+    assert_eq!(voice.text(&said), "7");
+}
+
 /// `card.json` is written by this test with INFUSER_WRITE_CARD=1.
 #[test]
 fn the_card_says_what_the_model_does() {
