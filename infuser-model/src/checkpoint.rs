@@ -4,6 +4,7 @@
 mod mapped;
 mod read;
 mod state;
+mod stream;
 mod write;
 
 pub use read::{Inventory, StoredTensor, inventory, load};

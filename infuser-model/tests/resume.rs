@@ -8,7 +8,7 @@ use std::{
 
 use infuser_kernels::{Device, rng::Stream};
 use infuser_model::{
-    Accumulate, Batch, Keep, Model, OutputGradient, Tensors, checkpoint,
+    Accumulate, Batch, Error, Keep, Model, OutputGradient, Tensors, checkpoint,
     optim::{AdamW, Optimizer, OptimizerSettings, Schedule},
 };
 
@@ -113,4 +113,81 @@ fn saving_a_state_replaces_the_older_one_whole() {
     assert_eq!((other.weights(), other_optimizer.steps()), (model.weights(), 2));
     let files = std::fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(files, 1, "nothing is left aside");
+}
+
+/// Sets a value that no state can hold.
+fn poisoned(name: &str, value: f32) -> (Model, Optimizer) {
+    let (mut model, mut optimizer) = start();
+    train(&mut model, &mut optimizer, 2);
+    if name.starts_with("weight.") {
+        let last = model.weights_mut().buffers_mut().last_mut().unwrap();
+        let mut values = last.to_f32().unwrap();
+        *values.last_mut().unwrap() = value;
+        last.copy_from_f32(&values).unwrap();
+    } else {
+        // A gradient whose square is beyond f32.
+        let settings = OptimizerSettings { max_norm: None, ..optimizer.settings().clone() };
+        optimizer = optimizer.with_settings(settings);
+        let mut gradients = Tensors::zeros(model.layout(), Device::Cpu).unwrap();
+        let last = gradients.buffers_mut().last_mut().unwrap();
+        last.copy_from_f32(&vec![value; last.to_f32().unwrap().len()]).unwrap();
+        optimizer.step(model.weights_mut(), &gradients).unwrap();
+    }
+    (model, optimizer)
+}
+
+#[test]
+fn a_state_that_could_not_be_loaded_does_not_replace_an_older_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state.safetensors");
+    let (mut model, mut optimizer) = start();
+    train(&mut model, &mut optimizer, 1);
+    checkpoint::save_state(&state, &model, &optimizer).unwrap();
+    let older = std::fs::read(&state).unwrap();
+    let last = model.layout().params().last().unwrap().name.clone();
+    for (part, value) in [("weight", f32::NAN), ("weight", f32::INFINITY), ("exp_avg_sq", 1e25)] {
+        let name = format!("{part}.{last}");
+        let (model, optimizer) = poisoned(&name, value);
+        let error = checkpoint::save_state(&state, &model, &optimizer).unwrap_err();
+        assert!(matches!(error, Error::State { .. }), "{name}: {error}");
+        assert!(error.to_string().contains(&format!("`{name}` has ")), "{name}: {error}");
+        assert!(std::fs::read(&state).unwrap() == older, "{name}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left aside");
+    }
+    let tensors = poisoned("weight.", f32::NAN).0.weights().copy().unwrap();
+    let error = checkpoint::save_tensors(&state, model.layout(), &tensors).unwrap_err();
+    assert!(error.to_string().contains(&format!("`tensor.{last}` has 1 ")), "{error}");
+    assert!(std::fs::read(&state).unwrap() == older);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_the_older_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state.safetensors");
+    let (model, optimizer) = start();
+    checkpoint::save_state(&state, &model, &optimizer).unwrap();
+    let older = std::fs::read(&state).unwrap();
+    let full = folder.path().join("state.safetensors.partial");
+    std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+    let error = checkpoint::save_state(&state, &model, &optimizer).unwrap_err();
+    assert!(matches!(error, Error::Io { action: "write", .. }), "{error}");
+    assert!(std::fs::read(&state).unwrap() == older);
+}
+
+#[test]
+fn equal_states_are_equal_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second] = ["a", "b"].map(|name| folder.path().join(name));
+    let (mut model, mut optimizer) = start();
+    train(&mut model, &mut optimizer, 2);
+    checkpoint::save_state(&first, &model, &optimizer).unwrap();
+    let (mut other, mut other_optimizer) = start();
+    checkpoint::load_state(&first, &mut other, &mut other_optimizer).unwrap();
+    checkpoint::save_state(&second, &other, &other_optimizer).unwrap();
+    assert!(std::fs::read(&first).unwrap() == std::fs::read(&second).unwrap());
+    // Tensors alone come back too.
+    checkpoint::save_tensors(&first, model.layout(), optimizer.exp_avg()).unwrap();
+    let again = checkpoint::load_tensors(&first, model.layout(), Device::Cpu).unwrap();
+    assert_eq!(&again, optimizer.exp_avg());
 }

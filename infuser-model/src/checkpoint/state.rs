@@ -4,20 +4,21 @@
 //! The file is a safetensors file (`weight.NAME`, `exp_avg.NAME`, `exp_avg_sq.NAME`), so that any
 //! tool of the field can look into it.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, fs, path::Path};
 
-use infuser_kernels::Device;
+use infuser_kernels::{Buffer, Device};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::{
     mapped::{MappedFile, widened},
     read::non_finite_problem,
-    write::{aside, write_synced},
+    stream::{Entry, write_tensors},
+    write::{SaveDtype, aside},
 };
 use crate::{
     Model,
     error::{Error, Result},
-    layout::{Layout, Tensors},
+    layout::{Layout, Param, Tensors},
     optim::Optimizer,
 };
 
@@ -28,29 +29,16 @@ const PARTS: [&str; 3] = ["weight", "exp_avg", "exp_avg_sq"];
 /// Saves the weights of `model` and the state of `optimizer`, aside first, then renamed over `path`.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be written; an older file of that name is then untouched.
+/// [`Error::Io`] if it cannot be written, [`Error::State`] for values that are not finite, which
+/// [`load_state`] would refuse; an older file of that name is then untouched.
 pub fn save_state(path: &Path, model: &Model, optimizer: &Optimizer) -> Result<()> {
     let weights = optimizer.master().unwrap_or(model.weights());
     let parts = [weights, optimizer.exp_avg(), optimizer.exp_avg_sq()];
-    let mut encoded = Vec::new();
-    for (part, tensors) in PARTS.iter().zip(parts) {
-        for ((_, param), buffer) in model.layout().iter().zip(tensors.buffers()) {
-            let bytes: Vec<u8> = buffer.to_f32()?.iter().flat_map(|x| x.to_le_bytes()).collect();
-            encoded.push((format!("{part}.{}", param.name), param.axes.clone(), bytes));
-        }
-    }
-    let broken = |error| Error::State { path: path.into(), problem: format!("{error}") };
-    let mut views = Vec::new();
-    for (name, axes, bytes) in &encoded {
-        views.push((name, TensorView::new(Dtype::F32, axes.clone(), bytes).map_err(broken)?));
-    }
     // One entry: the order of several would differ from file to file.
     let header = format!("{VERSION}, step {}", optimizer.steps());
     let metadata = HashMap::from([(FORMAT.to_string(), header)]);
-    let file = safetensors::serialize(views, Some(metadata)).map_err(broken)?;
-    let temporary = aside(path);
-    write_synced(&temporary, &file)?;
-    std::fs::rename(&temporary, path).map_err(Error::io("rename to", path))
+    let parts: Vec<_> = PARTS.into_iter().zip(parts).collect();
+    save(path, model.layout(), &parts, Some(metadata))
 }
 
 /// Overwrites the weights of `model` and the state of `optimizer` with those of a saved run.
@@ -75,45 +63,35 @@ pub fn load_state(path: &Path, model: &mut Model, optimizer: &mut Optimizer) -> 
         let got = tensors.len();
         return Err(refuse(format!("{got} tensors, but this model needs {expected}")));
     }
-    let [weights, exp_avg, exp_avg_sq] =
-        [0, 1, 2].map(|part| read(path, &tensors, model.layout(), PARTS[part]));
-    let (weights, exp_avg, exp_avg_sq) = (weights?, exp_avg?, exp_avg_sq?);
-    let device = model.device();
-    let master = if device.float() == infuser_kernels::Dtype::F32 {
-        None
-    } else {
-        let mut master = Tensors::optimizer_zeros(model.layout(), &device)?;
-        copy(&weights, &mut master)?;
-        Some(master)
+    for part in PARTS {
+        check(path, &tensors, model.layout(), part)?;
+    }
+    let (layout, device) = (model.layout().clone(), model.device());
+    let mut master = match device.float() {
+        infuser_kernels::Dtype::F32 => None,
+        _ => Some(Tensors::optimizer_zeros(&layout, &device)?),
     };
-    copy(&weights, model.weights_mut())?;
+    if let Some(master) = &mut master {
+        copy(path, &tensors, &layout, PARTS[0], master)?;
+    }
+    copy(path, &tensors, &layout, PARTS[0], model.weights_mut())?;
     let (first, second) = optimizer.moments_mut();
-    copy(&exp_avg, first)?;
-    copy(&exp_avg_sq, second)?;
+    copy(path, &tensors, &layout, PARTS[1], first)?;
+    copy(path, &tensors, &layout, PARTS[2], second)?;
     optimizer.set_master(master);
     optimizer.set_steps(step);
     Ok(())
 }
 
+/// The part of a file that holds nothing else.
+const TENSOR: &str = "tensor";
+
 /// Saves tensors in the shapes of a model's weights, as `tensor.NAME`, aside first, then renamed.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be written.
+/// As [`save_state`].
 pub fn save_tensors(path: &Path, layout: &Layout, tensors: &Tensors) -> Result<()> {
-    let mut encoded = Vec::new();
-    for ((_, param), buffer) in layout.iter().zip(tensors.buffers()) {
-        let bytes: Vec<u8> = buffer.to_f32()?.iter().flat_map(|x| x.to_le_bytes()).collect();
-        encoded.push((format!("tensor.{}", param.name), param.axes.clone(), bytes));
-    }
-    let broken = |error| Error::State { path: path.into(), problem: format!("{error}") };
-    let mut views = Vec::new();
-    for (name, axes, bytes) in &encoded {
-        views.push((name, TensorView::new(Dtype::F32, axes.clone(), bytes).map_err(broken)?));
-    }
-    let file = safetensors::serialize(views, None).map_err(broken)?;
-    let temporary = aside(path);
-    write_synced(&temporary, &file)?;
-    std::fs::rename(&temporary, path).map_err(Error::io("rename to", path))
+    save(path, layout, &[(TENSOR, tensors)], None)
 }
 
 /// Reads what [`save_tensors`] saved.
@@ -123,38 +101,97 @@ pub fn save_tensors(path: &Path, layout: &Layout, tensors: &Tensors) -> Result<(
 pub fn load_tensors(path: &Path, layout: &Layout, device: Device) -> Result<Tensors> {
     let mapped = MappedFile::open(path)?;
     let found = mapped.tensors(path)?;
+    check(path, &found, layout, TENSOR)?;
     let mut tensors = Tensors::zeros(layout, device)?;
-    copy(&read(path, &found, layout, "tensor")?, &mut tensors)?;
+    copy(path, &found, layout, TENSOR, &mut tensors)?;
     Ok(tensors)
 }
 
-fn read(
+/// Writes the parts aside, one tensor after the other, and renames the file over `path`.
+fn save(
+    path: &Path,
+    layout: &Layout,
+    parts: &[(&str, &Tensors)],
+    metadata: Option<HashMap<String, String>>,
+) -> Result<()> {
+    let (mut entries, mut buffers): (Vec<Entry<'_>>, Vec<&Buffer>) = Default::default();
+    for (part, tensors) in parts {
+        for (param, buffer) in layout.params().iter().zip(tensors.buffers()) {
+            entries.push((named(part, param), &param.axes));
+            buffers.push(buffer);
+        }
+    }
+    let values = |i: usize| {
+        let values = buffers[i].to_f32()?;
+        match values.iter().filter(|x| !x.is_finite()).count() {
+            0 => Ok(values),
+            bad => {
+                let name = &entries[i].0;
+                let problem = format!(
+                    "not saved: `{name}` has {bad} values that are NaN or infinite; training diverged, go on \
+                     from an older checkpoint with a lower learning rate"
+                );
+                Err(Error::State { path: path.into(), problem })
+            }
+        }
+    };
+    let temporary = aside(path);
+    let written = write_tensors(&temporary, SaveDtype::F32, metadata, &entries, values);
+    if let Err(error) = written {
+        // What was wrong is said; that a part of a file is left would only hide it.
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
+    fs::rename(&temporary, path).map_err(Error::io("rename to", path))
+}
+
+fn named(part: &str, param: &Param) -> String {
+    format!("{part}.{}", param.name)
+}
+
+/// The tensor of a part that is for `param`; its values have not been looked at.
+fn find<'t>(
+    path: &Path,
+    tensors: &'t SafeTensors<'_>,
+    part: &str,
+    param: &Param,
+) -> Result<TensorView<'t>> {
+    let refuse = |problem: String| Error::State { path: path.into(), problem };
+    let name = named(part, param);
+    let tensor = tensors.tensor(&name).map_err(|_| refuse(format!("`{name}` is missing")))?;
+    if tensor.dtype() != Dtype::F32 || tensor.shape() != param.axes {
+        let (dtype, shape, want) = (tensor.dtype(), tensor.shape(), &param.axes);
+        let problem = format!("`{name}` is {dtype:?} {shape:?}, this model needs F32 {want:?}");
+        return Err(refuse(problem));
+    }
+    Ok(tensor)
+}
+
+/// Refuses a part that lacks a tensor, or has one of another shape or with values that are not finite.
+fn check(path: &Path, tensors: &SafeTensors<'_>, layout: &Layout, part: &str) -> Result<()> {
+    for param in layout.params() {
+        let tensor = find(path, tensors, part, param)?;
+        let (words, _) = tensor.data().as_chunks::<4>();
+        let bad = words.iter().filter(|word| !f32::from_le_bytes(**word).is_finite()).count();
+        if bad > 0 {
+            let problem = non_finite_problem(&named(part, param), bad);
+            return Err(Error::State { path: path.into(), problem });
+        }
+    }
+    Ok(())
+}
+
+/// Copies a part that was checked, one tensor after the other.
+fn copy(
     path: &Path,
     tensors: &SafeTensors<'_>,
     layout: &Layout,
     part: &str,
-) -> Result<Vec<Vec<f32>>> {
-    let refuse = |problem: String| Error::State { path: path.into(), problem };
-    let one = |param: &crate::layout::Param| {
-        let name = format!("{part}.{}", param.name);
-        let tensor = tensors.tensor(&name).map_err(|_| refuse(format!("`{name}` is missing")))?;
-        if tensor.dtype() != Dtype::F32 || tensor.shape() != param.axes {
-            let (dtype, shape, want) = (tensor.dtype(), tensor.shape(), &param.axes);
-            let problem = format!("`{name}` is {dtype:?} {shape:?}, this model needs F32 {want:?}");
-            return Err(refuse(problem));
-        }
-        let values = widened(&tensor).unwrap_or_default();
-        match values.iter().filter(|x| !x.is_finite()).count() {
-            0 => Ok(values),
-            bad => Err(refuse(non_finite_problem(&name, bad))),
-        }
-    };
-    layout.params().iter().map(one).collect()
-}
-
-fn copy(values: &[Vec<f32>], tensors: &mut Tensors) -> Result<()> {
-    for (buffer, values) in tensors.buffers_mut().iter_mut().zip(values) {
-        buffer.copy_from_f32(values)?;
+    to: &mut Tensors,
+) -> Result<()> {
+    for (param, buffer) in layout.params().iter().zip(to.buffers_mut()) {
+        let values = widened(&find(path, tensors, part, param)?).unwrap_or_default();
+        buffer.copy_from_f32(&values)?;
     }
     Ok(())
 }

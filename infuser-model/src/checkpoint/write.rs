@@ -9,10 +9,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use half::bf16;
-use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Map, Value, json};
 
+use super::stream::{Entry, write_tensors};
 use crate::{
     Model,
     config::read_small,
@@ -26,6 +25,16 @@ pub enum SaveDtype {
     F32,
     /// Rounded to nearest even; half the size.
     Bf16,
+}
+
+impl SaveDtype {
+    /// Bytes of one value.
+    pub(super) fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
 }
 
 /// How to save.
@@ -95,19 +104,12 @@ pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
     file.sync_all().map_err(Error::io("write", path))
 }
 
-fn element_bytes(dtype: SaveDtype) -> usize {
-    match dtype {
-        SaveDtype::F32 => 4,
-        SaveDtype::Bf16 => 2,
-    }
-}
-
 /// Parameter indices of each file, in layout order.
 fn shards(model: &Model, options: &SaveOptions<'_>) -> Vec<Vec<usize>> {
     let mut shards = vec![Vec::new()];
     let mut used = 0;
     for (id, param) in model.layout().iter() {
-        let bytes = param.axes.iter().product::<usize>() * element_bytes(options.dtype);
+        let bytes = param.axes.iter().product::<usize>() * options.dtype.bytes();
         let current = shards.len() - 1;
         if used > 0 && used + bytes > options.shard_bytes {
             shards.push(vec![id.index()]);
@@ -130,13 +132,17 @@ fn write_weights(model: &Model, folder: &Path, options: &SaveOptions<'_>) -> Res
             1 => "model.safetensors".to_string(),
             _ => format!("model-{:05}-of-{count:05}.safetensors", i + 1),
         };
-        let mut bytes = Vec::new();
-        for &index in indices {
-            bytes.push(encoded(model, index, options.dtype)?);
-            weight_map.insert(model.layout().params()[index].name.clone(), name.clone());
+        let params = indices.iter().map(|&index| &model.layout().params()[index]);
+        let entries: Vec<Entry<'_>> =
+            params.map(|param| (param.name.clone(), &param.axes[..])).collect();
+        for (tensor, axes) in &entries {
+            total_bytes += axes.iter().product::<usize>() * options.dtype.bytes();
+            weight_map.insert(tensor.clone(), name.clone());
         }
-        total_bytes += bytes.iter().map(Vec::len).sum::<usize>();
-        write_shard(model, &folder.join(name), indices, &bytes, options.dtype)?;
+        // Readers in Python look for this key.
+        let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+        let values = |i: usize| Ok(model.weights().buffers()[indices[i]].to_f32()?);
+        write_tensors(&folder.join(name), options.dtype, Some(metadata), &entries, values)?;
     }
     if count > 1 {
         let index = json!({
@@ -146,39 +152,6 @@ fn write_weights(model: &Model, folder: &Path, options: &SaveOptions<'_>) -> Res
         write_json(&folder.join("model.safetensors.index.json"), &index)?;
     }
     Ok(())
-}
-
-fn write_shard(
-    model: &Model,
-    path: &Path,
-    indices: &[usize],
-    bytes: &[Vec<u8>],
-    dtype: SaveDtype,
-) -> Result<()> {
-    let dtype = match dtype {
-        SaveDtype::F32 => Dtype::F32,
-        SaveDtype::Bf16 => Dtype::BF16,
-    };
-    let mut views = Vec::new();
-    for (&index, bytes) in indices.iter().zip(bytes) {
-        let param = &model.layout().params()[index];
-        let view = TensorView::new(dtype, param.axes.clone(), bytes)
-            .map_err(|error| Error::weights(path, format!("tensor `{}`: {error}", param.name)))?;
-        views.push((param.name.as_str(), view));
-    }
-    // Readers in Python look for this key.
-    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
-    let file = safetensors::serialize(views, Some(metadata))
-        .map_err(|error| Error::weights(path, format!("cannot serialise: {error}")))?;
-    write_synced(path, &file)
-}
-
-fn encoded(model: &Model, index: usize, dtype: SaveDtype) -> Result<Vec<u8>> {
-    let values = model.weights().buffers()[index].to_f32()?;
-    Ok(match dtype {
-        SaveDtype::F32 => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        SaveDtype::Bf16 => values.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect(),
-    })
 }
 
 /// The source's config with the saved element type.
