@@ -176,14 +176,15 @@ impl Sequence {
         if self.request.entropy {
             self.entropies.push(entropy);
         }
+        let full = self.new_tokens().len() == self.limit;
+        let stopped = self.request.stop_tokens.contains(&token);
         if let (Some(text), Some(decode)) = (&mut self.text, decode) {
-            let new = &self.tokens[self.request.prompt.len()..];
-            self.cut = text.push(decode, new, &self.request.stop_strings);
+            self.cut = text.push(decode, token, &self.request.stop_strings, full || stopped);
         }
-        if self.cut || self.request.stop_tokens.contains(&token) {
+        if self.cut || stopped {
             return Some(FinishReason::Stop);
         }
-        (self.new_tokens().len() == self.limit).then_some(FinishReason::Length)
+        full.then_some(FinishReason::Length)
     }
 
     /// The result. All blocks must have been released.
