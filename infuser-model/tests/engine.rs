@@ -298,6 +298,73 @@ fn a_request_that_is_dropped_frees_its_blocks() {
     assert_eq!(again, plainly(&model, &request(0)));
 }
 
+/// A request of `max_tokens` tokens that nothing ends before.
+fn of_length(model: &Model, id: u64, samples: usize, max_tokens: usize) -> Request {
+    Request {
+        samples,
+        sampling: Sampling::at(1.0),
+        stop_tokens: Vec::new(),
+        ..Request::greedy(id, prompt(id, 9, VOCAB), max_tokens, model.config())
+    }
+}
+
+fn sorted(mut samples: Vec<Sample>) -> Vec<Sample> {
+    samples.sort_by_key(|sample| (sample.request, sample.sample));
+    samples
+}
+
+#[test]
+fn what_ended_waits_until_it_is_taken() {
+    let model = model("qwen3_tied");
+    let request = |id| of_length(&model, id, 2, 4);
+    let plain = |id| plainly(&model, &request(id));
+    let mut engine = Engine::new(&model, Options::default()).unwrap();
+    for id in 0..3 {
+        engine.submit(request(id)).unwrap();
+    }
+    // All end in one step; one is taken, the iterator dropped, and something else asked for.
+    let first = engine.finished().next().unwrap().unwrap();
+    assert_eq!((first.request, engine.counters().finished), (0, 6));
+    assert_eq!((engine.counters().running, engine.is_idle()), (0, false));
+    let said = engine.submit(request(1)).unwrap_err().to_string();
+    assert!(said.contains("request 1 is at work already, or not all taken"), "{said}");
+    assert!(engine.cancel(2) && !engine.cancel(2));
+    engine.submit(request(3)).unwrap();
+    let second = engine.finished().next().unwrap().unwrap();
+    // A step hands over what was ready before it, and computes.
+    let steps = engine.counters().steps;
+    let taken = [vec![first, second], engine.step().unwrap()].concat();
+    assert_eq!(sorted(taken), [plain(0), plain(1)].concat());
+    assert_eq!(engine.counters().steps, steps + 1);
+    engine.submit(request(0)).unwrap();
+    let rest: Vec<Sample> = engine.finished().map(Result::unwrap).collect();
+    assert_eq!(sorted(rest), [plain(0), plain(3)].concat());
+    assert!(engine.is_idle() && engine.step().unwrap().is_empty());
+    assert_eq!(engine.counters().blocks_used, 0);
+}
+
+#[test]
+fn a_run_returns_its_own_samples_and_leaves_those_of_others() {
+    let model = model("qwen3_tied");
+    let [long, short, own, other] = [(0, 40), (7, 3), (5, 9), (3, 6)]
+        .map(|(id, max_tokens)| of_length(&model, id, 2, max_tokens));
+    let options = Options { max_sequences: 7, ..Options::default() };
+    let mut engine = Engine::new(&model, options).unwrap();
+    engine.submit(long.clone()).unwrap();
+    engine.submit(short.clone()).unwrap();
+    let plain = |request| plainly(&model, request);
+    let samples = engine.run(vec![own.clone(), other.clone()]).unwrap();
+    assert_eq!(samples, [plain(&own), plain(&other)].concat());
+    assert!(!engine.is_idle() && engine.partial(0, 0).is_some() && engine.partial(7, 0).is_none());
+    // Those of the short one ended meanwhile: they are there before anything else is computed.
+    let steps = engine.counters().steps;
+    let taken = engine.finished().take(2).collect::<Result<Vec<_>, _>>().unwrap();
+    assert_eq!((sorted(taken), engine.counters().steps), (plain(&short), steps));
+    let rest = engine.finished().collect::<Result<Vec<_>, _>>().unwrap();
+    assert_eq!(sorted(rest), plain(&long));
+    assert!(engine.is_idle());
+}
+
 /// A token is a letter.
 struct Letters;
 

@@ -9,7 +9,7 @@
 //! batch, the budget, the blocks, the threads, the order of arrival, or a preemption.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::Arc,
 };
 
@@ -120,7 +120,10 @@ pub struct Engine<'m> {
     /// Oldest first.
     running: Vec<Sequence>,
     waiting: VecDeque<Sequence>,
-    live: HashSet<u64>,
+    /// Samples that ended and that nobody has taken yet.
+    ready: VecDeque<Sample>,
+    /// Samples of each request that nobody has taken yet.
+    live: HashMap<u64, usize>,
     counters: Counters,
 }
 
@@ -148,7 +151,8 @@ impl<'m> Engine<'m> {
             graphs: DecodeGraphs::new(options.decode_graphs, options.max_sequences),
             running: Vec::new(),
             waiting: VecDeque::new(),
-            live: HashSet::new(),
+            ready: VecDeque::new(),
+            live: HashMap::new(),
             counters: Counters { blocks: count, ..Counters::default() },
         })
     }
@@ -163,16 +167,18 @@ impl<'m> Engine<'m> {
     /// Takes a request in. It starts with the next steps.
     ///
     /// # Errors
-    /// As [`Request::check`]; [`Error::Setting`] for an id that is at work already, and for stop
-    /// strings without texts.
+    /// As [`Request::check`]; [`Error::Setting`] for an id that is at work already, or of which samples
+    /// were not taken, and for stop strings without texts.
     pub fn submit(&mut self, request: Request) -> Result<()> {
         request.check(self.model.config())?;
         if self.decode.is_none() && !request.stop_strings.is_empty() {
             return Err(Error::Setting("stop strings need a tokenizer".into()));
         }
-        if !self.live.insert(request.id) {
-            return Err(Error::Setting(format!("request {} is at work already", request.id)));
+        if self.live.contains_key(&request.id) {
+            let problem = format!("request {} is at work already, or not all taken", request.id);
+            return Err(Error::Setting(problem));
         }
+        self.live.insert(request.id, request.samples);
         let limit = request.limit(self.model.config());
         let mut first = Sequence::new(Arc::new(request), 0, limit);
         if self.decode.is_some() {
@@ -183,18 +189,24 @@ impl<'m> Engine<'m> {
         Ok(())
     }
 
-    /// Forgets a request and frees what it holds; false if there is none of this id.
+    /// Forgets a request, with its samples that nobody has taken, and frees what it holds; false if there
+    /// is none of this id.
     pub fn cancel(&mut self, id: u64) -> bool {
         let (gone, kept) = self.running.drain(..).partition(|s| s.request.id == id);
         self.running = kept;
         let gone: Vec<Sequence> = gone;
         gone.into_iter().for_each(|mut sequence| sequence.release(&mut self.pool));
         self.waiting.retain(|sequence| sequence.request.id != id);
-        self.live.remove(&id)
+        self.ready.retain(|sample| sample.request != id);
+        self.live.remove(&id).is_some()
     }
 
-    /// Whether nothing is left to do.
+    /// Whether nothing is left: neither to do, nor to take.
     pub fn is_idle(&self) -> bool {
+        self.is_done() && self.ready.is_empty()
+    }
+
+    fn is_done(&self) -> bool {
         self.running.is_empty() && self.waiting.is_empty()
     }
 
@@ -215,21 +227,24 @@ impl<'m> Engine<'m> {
         }
     }
 
-    /// One forward pass over some tokens of the running sequences; the samples that ended with it.
+    /// One forward pass over some tokens of the running sequences; the samples that ended with it, after
+    /// those that ended before and that nobody took.
     ///
     /// # Errors
     /// [`Error::Kernel`] if the device fails. A request that cannot be served is no error: its sample
     /// ends with [`FinishReason::Error`], and the others go on.
     pub fn step(&mut self) -> Result<Vec<Sample>> {
-        threads::awake(|| self.step_in_pool())
+        self.advance()?;
+        Ok(self.take(|_| true))
     }
 
     /// Runs until nothing is left; the samples as they end.
     pub fn finished(&mut self) -> Finished<'_, 'm> {
-        Finished { engine: self, ready: VecDeque::new() }
+        Finished { engine: self, failed: false }
     }
 
-    /// Continues all of `requests`; the samples in the order of requests.
+    /// Continues all of `requests`; the samples in the order of requests. What was submitted before goes on
+    /// meanwhile, and what ends of it stays for [`Engine::step`] and [`Engine::finished`].
     ///
     /// # Errors
     /// As [`Engine::submit`], before anything is computed; then as [`Engine::step`].
@@ -243,27 +258,46 @@ impl<'m> Engine<'m> {
                 return Err(error);
             }
         }
-        let place: std::collections::HashMap<u64, usize> =
-            order.iter().enumerate().map(|(place, id)| (*id, place)).collect();
-        let mut samples = self.finished().collect::<Result<Vec<Sample>>>()?;
+        let place: HashMap<u64, usize> =
+            order.into_iter().enumerate().map(|(place, id)| (id, place)).collect();
+        let is_own = |sequence: &Sequence| place.contains_key(&sequence.request.id);
+        while self.running.iter().chain(&self.waiting).any(is_own) {
+            self.advance()?;
+        }
+        let mut samples = self.take(|sample| place.contains_key(&sample.request));
         samples.sort_by_key(|sample| (place.get(&sample.request).copied(), sample.sample));
         Ok(samples)
     }
 
-    fn step_in_pool(&mut self) -> Result<Vec<Sample>> {
-        let mut finished = Vec::new();
-        let plan = self.plan(&mut finished);
-        if !plan.is_empty() {
-            self.compute(&plan, &mut finished)?;
-        }
-        self.counters.finished += finished.len() as u64;
-        for sample in &finished {
-            let id = sample.request;
-            if !self.running.iter().chain(&self.waiting).any(|s| s.request.id == id) {
-                self.live.remove(&id);
+    /// Hands those over that are ready and that are asked for.
+    fn take(&mut self, wanted: impl Fn(&Sample) -> bool) -> Vec<Sample> {
+        let (taken, kept): (Vec<Sample>, Vec<Sample>) = self.ready.drain(..).partition(wanted);
+        self.ready = kept.into();
+        taken.iter().for_each(|sample| self.is_taken(sample.request));
+        taken
+    }
+
+    fn is_taken(&mut self, id: u64) {
+        if let Entry::Occupied(mut left) = self.live.entry(id) {
+            *left.get_mut() -= 1;
+            if *left.get() == 0 {
+                left.remove();
             }
         }
-        Ok(finished)
+    }
+
+    /// One forward pass; what ends with it is ready then, also where it fails.
+    fn advance(&mut self) -> Result<()> {
+        let mut finished = Vec::new();
+        let plan = self.plan(&mut finished);
+        let done = if plan.is_empty() {
+            Ok(())
+        } else {
+            threads::awake(|| self.compute(&plan, &mut finished))
+        };
+        self.counters.finished += finished.len() as u64;
+        self.ready.extend(finished);
+        done
     }
 
     /// How many tokens of each running sequence the next pass computes, from the oldest on.
@@ -455,10 +489,11 @@ fn waiting_samples(sequence: &Sequence) -> usize {
     if sequence.leads { sequence.request.samples } else { 1 }
 }
 
-/// The samples of an engine as they end. Dropping it stops nothing: what is left can go on later.
+/// The samples of an engine as they end, up to an error. Dropping it stops and loses nothing: what is left
+/// can go on, and what ended can be taken, later.
 pub struct Finished<'e, 'm> {
     engine: &'e mut Engine<'m>,
-    ready: VecDeque<Sample>,
+    failed: bool,
 }
 
 impl Finished<'_, '_> {
@@ -472,12 +507,14 @@ impl Iterator for Finished<'_, '_> {
     type Item = Result<Sample>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.ready.is_empty() && !self.engine.is_idle() {
-            match self.engine.step() {
-                Ok(samples) => self.ready.extend(samples),
-                Err(error) => return Some(Err(error)),
+        while self.engine.ready.is_empty() && !self.engine.is_done() && !self.failed {
+            if let Err(error) = self.engine.advance() {
+                self.failed = true;
+                return Some(Err(error));
             }
         }
-        self.ready.pop_front().map(Ok)
+        let sample = self.engine.ready.pop_front()?;
+        self.engine.is_taken(sample.request);
+        Some(Ok(sample))
     }
 }
