@@ -124,6 +124,8 @@ pub struct Engine<'m> {
     ready: VecDeque<Sample>,
     /// Samples of each request that nobody has taken yet.
     live: HashMap<u64, usize>,
+    /// Whether a pass failed half-way, so that sequences and logits may not belong together.
+    failed: bool,
     counters: Counters,
 }
 
@@ -153,6 +155,7 @@ impl<'m> Engine<'m> {
             waiting: VecDeque::new(),
             ready: VecDeque::new(),
             live: HashMap::new(),
+            failed: false,
             counters: Counters { blocks: count, ..Counters::default() },
         })
     }
@@ -231,10 +234,13 @@ impl<'m> Engine<'m> {
     /// those that ended before and that nobody took.
     ///
     /// # Errors
-    /// [`Error::Kernel`] if the device fails. A request that cannot be served is no error: its sample
+    /// [`Error::Kernel`] if the device fails; what has ended by then can still be taken, but the engine
+    /// computes no more: [`Error::Setting`]. A request that cannot be served is no error: its sample
     /// ends with [`FinishReason::Error`], and the others go on.
     pub fn step(&mut self) -> Result<Vec<Sample>> {
-        self.advance()?;
+        if !(self.failed && !self.ready.is_empty()) {
+            self.advance()?;
+        }
         Ok(self.take(|_| true))
     }
 
@@ -288,6 +294,10 @@ impl<'m> Engine<'m> {
 
     /// One forward pass; what ends with it is ready then, also where it fails.
     fn advance(&mut self) -> Result<()> {
+        if self.failed {
+            let problem = "a pass of this engine failed, and it cannot go on; make another one";
+            return Err(Error::Setting(problem.into()));
+        }
         let mut finished = Vec::new();
         let plan = self.plan(&mut finished);
         let done = if plan.is_empty() {
@@ -295,6 +305,7 @@ impl<'m> Engine<'m> {
         } else {
             threads::awake(|| self.compute(&plan, &mut finished))
         };
+        self.failed = done.is_err();
         self.counters.finished += finished.len() as u64;
         self.ready.extend(finished);
         done
@@ -516,5 +527,50 @@ impl Iterator for Finished<'_, '_> {
         let sample = self.engine.ready.pop_front()?;
         self.engine.is_taken(sample.request);
         Some(Ok(sample))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ModelConfig, generate::Sampling};
+
+    fn model() -> Model {
+        let text = br#"{"model_type": "qwen3", "vocab_size": 50, "hidden_size": 16, "intermediate_size": 16,
+            "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8}"#;
+        let config = ModelConfig::parse("config.json".as_ref(), text).unwrap();
+        Model::fresh(config, 1, Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn after_a_pass_that_failed_half_way_nothing_is_computed_and_nothing_that_ended_is_lost() {
+        let model = model();
+        let options = Options { cache_tokens: 32, ..Options::default() };
+        let request = |id, len| Request::greedy(id, vec![1; len], 4, model.config());
+        let engine = || {
+            let mut engine = Engine::new(&model, options).unwrap();
+            // The first never fits, and ends before anything is drawn; the draw of the second fails.
+            engine.submit(request(1, 40)).unwrap();
+            engine.submit(request(2, 3)).unwrap();
+            let sampling = Sampling::at(f32::NAN);
+            engine.waiting[1].request = Arc::new(Request { sampling, ..request(2, 3) });
+            engine
+        };
+        let refused = "a pass of this engine failed";
+        let mut stepped = engine();
+        assert!(matches!(stepped.step().unwrap_err(), Error::Kernel(_)));
+        let samples = stepped.step().unwrap();
+        assert_eq!((samples.len(), samples[0].request), (1, 1));
+        for _ in 0..2 {
+            assert!(stepped.step().unwrap_err().to_string().contains(refused));
+        }
+        assert!(!stepped.is_idle());
+        let mut iterated = engine();
+        let all: Vec<Result<Sample>> = iterated.finished().collect();
+        assert!(matches!(all[..], [Err(Error::Kernel(_)), Ok(Sample { request: 1, .. })]));
+        let again: Vec<Result<Sample>> = iterated.finished().collect();
+        assert!(matches!(&again[..], [Err(error)] if error.to_string().contains(refused)));
+        let said = iterated.run(vec![request(3, 3)]).unwrap_err().to_string();
+        assert!(said.contains(refused), "{said}");
     }
 }
