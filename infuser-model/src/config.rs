@@ -95,7 +95,7 @@ impl ModelConfig {
         let mut config = Self::parse(&path, &text)?;
         let path = folder.join("generation_config.json");
         if path.is_file() {
-            config.add_eos_tokens(parse::eos_tokens(&path, &read_small(&path)?)?);
+            parse::add_eos_tokens(&mut config, &path, &read_small(&path)?)?;
         }
         Ok(config)
     }
@@ -106,14 +106,6 @@ impl ModelConfig {
     /// [`Error::Config`] naming the key that is missing, out of range or not supported.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self> {
         parse::config(path, text)
-    }
-
-    fn add_eos_tokens(&mut self, tokens: Vec<u32>) {
-        for token in tokens {
-            if !self.eos_tokens.contains(&token) {
-                self.eos_tokens.push(token);
-            }
-        }
     }
 
     /// Query heads that share one key head.

@@ -130,6 +130,16 @@ fn end_tokens_come_in_every_form() {
     let generation = r#"{"eos_token_id": [7, 2]}"#;
     std::fs::write(folder.path().join("generation_config.json"), generation).unwrap();
     assert_eq!(ModelConfig::read(folder.path()).unwrap().eos_tokens, [2, 7]);
+    // So many that comparing each with each would take minutes.
+    let mut many: Vec<u32> = (0..1_000_000).rev().collect();
+    let config = with("llama", json!({"eos_token_id": [2, 5, 2], "vocab_size": many.len()}));
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let twice = [&many[..], &many[..]].concat();
+    let generation = json!({"eos_token_id": twice}).to_string();
+    std::fs::write(folder.path().join("generation_config.json"), generation).unwrap();
+    many.retain(|token| ![2, 5].contains(token));
+    let read = ModelConfig::read(folder.path()).unwrap();
+    assert_eq!(read.eos_tokens, [&[2, 5], &many[..]].concat());
 }
 
 #[test]

@@ -4,7 +4,10 @@
 //! `rope_parameters`, flat or by layer type. Defaults for absent keys are those of the family's
 //! configuration class there.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -137,17 +140,26 @@ pub(super) fn config(path: &Path, text: &[u8]) -> Result<ModelConfig> {
     resolve(raw).map_err(|problem| Error::config(path, problem))
 }
 
-/// The tokens under `eos_token_id` of a `generation_config.json`.
-pub(super) fn eos_tokens(path: &Path, text: &[u8]) -> Result<Vec<u32>> {
+/// Adds the tokens under `eos_token_id` of a `generation_config.json`.
+pub(super) fn add_eos_tokens(config: &mut ModelConfig, path: &Path, text: &[u8]) -> Result<()> {
     let value: Value = serde_json::from_slice(text)
         .map_err(|error| Error::config(path, format!("not valid JSON: {error}")))?;
-    tokens(value.get("eos_token_id")).map_err(|problem| Error::config(path, problem))
+    let more = tokens(value.get("eos_token_id"), config.vocab)
+        .map_err(|problem| Error::config(path, problem))?;
+    config.eos_tokens.extend(more);
+    let mut seen = HashSet::new();
+    config.eos_tokens.retain(|token| seen.insert(*token));
+    Ok(())
 }
 
-fn tokens(value: Option<&Value>) -> std::result::Result<Vec<u32>, String> {
+fn tokens(value: Option<&Value>, vocab: usize) -> std::result::Result<Vec<u32>, String> {
     let one = |value: &Value| {
         let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
-        id.ok_or_else(|| format!("`eos_token_id` holds {value}, expected token ids"))
+        let id = id.ok_or_else(|| format!("`eos_token_id` holds {value}, expected token ids"))?;
+        if id as usize >= vocab {
+            return Err(format!("`eos_token_id` {id} is outside the vocabulary of {vocab}"));
+        }
+        Ok(id)
     };
     match value {
         None | Some(Value::Null) => Ok(Vec::new()),
@@ -200,8 +212,9 @@ fn resolve(raw: Raw) -> std::result::Result<ModelConfig, String> {
         Biases::AttentionAndMlp => (attention_bias, attention_bias, raw.mlp_bias.unwrap_or(false)),
     };
     let (layers, ropes) = layers(&raw, &family, &model_type, max_positions)?;
+    let vocab = size("vocab_size", raw.vocab_size)?;
     Ok(ModelConfig {
-        vocab: size("vocab_size", raw.vocab_size)?,
+        vocab,
         width,
         ffn: size("intermediate_size", raw.intermediate_size)?,
         heads,
@@ -217,7 +230,7 @@ fn resolve(raw: Raw) -> std::result::Result<ModelConfig, String> {
         mlp_bias,
         tied: raw.tie_word_embeddings.unwrap_or(false),
         max_positions,
-        eos_tokens: tokens(raw.eos_token_id.as_ref())?,
+        eos_tokens: tokens(raw.eos_token_id.as_ref(), vocab)?,
         model_type,
     })
 }
