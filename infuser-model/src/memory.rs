@@ -40,7 +40,7 @@ pub fn training_state_bytes(config: &ModelConfig, device: &Device) -> u128 {
 /// Bytes of keys and values for one token of a cache.
 pub fn cache_bytes_per_token(config: &ModelConfig, device: &Device) -> u128 {
     let heads = [config.kv_heads, config.head_width];
-    (config.layers.len() * Blocks::bytes_per_token(device, heads)) as u128
+    config.layers.len() as u128 * Blocks::bytes_per_token(device, heads)
 }
 
 /// Bytes of a [`crate::Workspace`] for a batch of so many tokens and outputs, without its rotation
@@ -69,7 +69,7 @@ pub fn workspace_bytes(
 
 /// Elements of queries, and of keys or values, of one token.
 fn head_elements(config: &ModelConfig) -> [u128; 2] {
-    [config.heads, config.kv_heads].map(|heads| (heads * config.head_width) as u128)
+    [config.heads, config.kv_heads].map(|heads| heads as u128 * config.head_width as u128)
 }
 
 /// Elements that one block saves for one token: activations, and statistics in f32.

@@ -5,7 +5,7 @@ use infuser_kernels::{
     testing::{emulated, emulated_alone},
 };
 use infuser_model::{
-    Accumulate, Batch, Keep, OutputGradient, Tensors, checkpoint,
+    Accumulate, Batch, Keep, ModelConfig, OutputGradient, Tensors, checkpoint,
     generate::{Cache, Engine, Options, Request},
     memory,
     optim::{Optimizer, OptimizerSettings},
@@ -47,6 +47,25 @@ fn predicted_bytes_are_held_bytes() {
             cache.size_bytes() as u128,
             192 * memory::cache_bytes_per_token(config, &device)
         );
+    }
+}
+
+/// A config may name sizes that no machine has; what it would take is said, not computed past the end.
+#[test]
+fn sizes_beyond_all_machines_are_counted() {
+    let text = br#"{"model_type": "qwen3", "vocab_size": 2147483648, "hidden_size": 2147483648,
+        "intermediate_size": 2147483648, "num_hidden_layers": 4096, "num_attention_heads": 2147483648,
+        "num_key_value_heads": 2147483648, "head_dim": 2147483648}"#;
+    let config = ModelConfig::parse("config.json".as_ref(), text).unwrap();
+    // Keys and values, of 2^31 heads of width 2^31, in 2^12 layers.
+    assert_eq!(memory::cache_bytes_per_token(&config, &Device::Cpu), 2 * 4 << (31 + 31 + 12));
+    assert_eq!(memory::cache_bytes_per_token(&config, &emulated()), 2 * 2 << (31 + 31 + 12));
+    // Four projections of 2^62 rows or columns by 2^31 in each layer, and more.
+    let weights = memory::weights_bytes(&config, &Device::Cpu);
+    assert!(weights > 4 * 4 << (62 + 31 + 12) && weights < 5 * 4 << (62 + 31 + 12), "{weights}");
+    for keep in [Keep::Nothing, Keep::BlockInputs, Keep::Everything] {
+        let bytes = memory::workspace_bytes(&config, &Device::Cpu, keep, [1 << 31; 2]);
+        assert!(bytes > 1 << (62 + 31), "{keep:?}: {bytes}");
     }
 }
 

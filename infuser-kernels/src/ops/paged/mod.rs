@@ -166,9 +166,10 @@ impl Blocks {
     }
 
     /// Bytes that one token takes on a device, with K heads of width E.
-    pub fn bytes_per_token(device: &Device, [heads, width]: [usize; 2]) -> usize {
+    pub fn bytes_per_token(device: &Device, sizes: [usize; 2]) -> u128 {
+        let [heads, width] = sizes.map(|size| size as u128);
         match device {
-            Device::Cpu => 4 * heads * (width + width.next_multiple_of(BLOCK_UNIT)),
+            Device::Cpu => 4 * heads * (width + width.next_multiple_of(BLOCK_UNIT as u128)),
             Device::Cuda(_) => 2 * 2 * heads * width,
         }
     }
