@@ -53,7 +53,10 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Say what a model folder holds, and what it takes to run and to train it.
-    #[command(after_help = "Example: infuser inspect models/Qwen3-0.6B --json")]
+    #[command(
+        after_help = "To run is to generate on a CPU: the weights, and once more those of products, laid out for them.\n\
+        Example: infuser inspect models/Qwen3-0.6B --json"
+    )]
     Inspect(Inspect),
     /// Compute the log-probability of every token of given sequences.
     #[command(

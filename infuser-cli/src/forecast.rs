@@ -77,9 +77,7 @@ pub(crate) fn memory(
 }
 
 fn cache_bytes(rollout: &Rollout, model: &ModelConfig, device: &Device) -> u128 {
-    // On the CPU the packed copy of the weights stands beside the cache.
-    let packed = if *device == Device::Cpu { memory::weights_bytes(model, device) } else { 0 };
-    ((rollout.cache_mib as u128) << 20) + packed
+    ((rollout.cache_mib as u128) << 20) + memory::packed_bytes(model, device)
 }
 
 impl Memory {

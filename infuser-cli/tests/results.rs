@@ -157,9 +157,27 @@ fn inspect_and_doctor_report() {
         .sum();
     assert_eq!(report["parameters"], elements);
     assert_eq!(report["bytes"]["train"], 16 * elements);
+    // To generate, the weights of products are held twice: all but those of the norms, in whole panels.
+    let [weights, run] = ["weights", "run"].map(|key| report["bytes"][key].as_u64().unwrap());
+    let model = infuser_model::checkpoint::load(&folder, infuser_kernels::Device::Cpu).unwrap();
+    assert_eq!(weights, 4 * elements);
+    assert_eq!(run, weights + model.pack().unwrap().size_bytes() as u64);
 
     let output = infuser(&["inspect".as_ref(), folder.join("config.json").as_os_str()]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("qwen3"), "{}", stderr(&output));
+    // Sizes that no machine has: counted all the same, as text where they leave 64 bits.
+    let place = tempfile::tempdir().unwrap();
+    let mut config: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap();
+    for key in ["num_attention_heads", "num_key_value_heads", "head_dim"] {
+        config[key] = (1u64 << 31).into();
+    }
+    let path = place.path().join("config.json");
+    std::fs::write(&path, config.to_string()).unwrap();
+    let output = infuser(&["inspect".as_ref(), path.as_os_str(), "--json".as_ref()]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let cache = 1000 * 2 * 2 * 4 * (1u128 << 62);
+    assert_eq!(report["bytes"]["cache_per_1000_tokens"], cache.to_string());
     let output = infuser(&["doctor", "--json"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(report["threads"].as_u64().unwrap() >= 1);

@@ -5,6 +5,7 @@ use infuser_kernels::{Device, Dtype, ops::paged::Blocks};
 use crate::{
     config::{ModelConfig, QkNorm},
     layout::Layout,
+    packed::PackedWeights,
     workspace::Keep,
 };
 
@@ -19,6 +20,12 @@ fn float(device: &Device) -> u128 {
 /// Bytes of the weights as the model holds them.
 pub fn weights_bytes(config: &ModelConfig, device: &Device) -> u128 {
     float(device) * Layout::new(config).elements()
+}
+
+/// Bytes that generation holds besides weights and cache: on the CPU those of products once more, laid out for
+/// them ([`PackedWeights`]).
+pub fn packed_bytes(config: &ModelConfig, device: &Device) -> u128 {
+    if *device == Device::Cpu { PackedWeights::bytes_of(&Layout::new(config)) } else { 0 }
 }
 
 /// Bytes of one set of f32 tensors in the shapes of the weights: a gradient, a moment.

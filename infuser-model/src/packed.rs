@@ -21,13 +21,20 @@ impl PackedWeights {
         if tensors[layout.head].device() != Device::Cpu {
             return Ok(Self { weights });
         }
-        let linears = layout.layers.iter().flat_map(|layer| {
-            [layer.q, layer.k, layer.v, layer.o, layer.gate, layer.up, layer.down]
-        });
-        for id in linears.map(|linear| linear.weight).chain([layout.head]) {
+        for id in products(layout) {
             weights[id.index()] = Some(Packed::new(tensors[id].view())?);
         }
         Ok(Self { weights })
+    }
+
+    /// Bytes that the layouts will hold on the CPU.
+    pub(crate) fn bytes_of(layout: &Layout) -> u128 {
+        let axes = products(layout).map(|id| &layout.params()[id.index()].axes);
+        axes.map(|axes| match axes[..] {
+            [n, k] => Packed::bytes_of([n, k]),
+            _ => 0,
+        })
+        .sum()
     }
 
     /// Bytes held.
@@ -38,4 +45,13 @@ impl PackedWeights {
     pub(crate) fn get(&self, id: ParamId) -> Option<&Packed> {
         self.weights[id.index()].as_ref()
     }
+}
+
+/// The weights that activations are multiplied by.
+fn products(layout: &Layout) -> impl Iterator<Item = ParamId> {
+    let linears = layout
+        .layers
+        .iter()
+        .flat_map(|layer| [layer.q, layer.k, layer.v, layer.o, layer.gate, layer.up, layer.down]);
+    linears.map(|linear| linear.weight).chain([layout.head])
 }

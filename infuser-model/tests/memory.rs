@@ -21,6 +21,9 @@ fn predicted_bytes_are_held_bytes() {
         let model = checkpoint::load(folder, device.clone()).unwrap();
         let config = model.config();
         assert_eq!(model.weights().size_bytes() as u128, memory::weights_bytes(config, &device));
+        let packed = model.pack().unwrap().size_bytes() as u128;
+        assert_eq!(packed, memory::packed_bytes(config, &device), "{}", folder.display());
+        assert_eq!(packed == 0, device != Device::Cpu);
         for keep in [Keep::Nothing, Keep::BlockInputs, Keep::Everything] {
             let batch = Batch::sequences(device.clone(), &[vec![1; 9], vec![2; 5]]).unwrap();
             let mut workspace = model.workspace(keep).unwrap();
@@ -63,6 +66,8 @@ fn sizes_beyond_all_machines_are_counted() {
     // Four projections of 2^62 rows or columns by 2^31 in each layer, and more.
     let weights = memory::weights_bytes(&config, &Device::Cpu);
     assert!(weights > 4 * 4 << (62 + 31 + 12) && weights < 5 * 4 << (62 + 31 + 12), "{weights}");
+    let packed = memory::packed_bytes(&config, &Device::Cpu);
+    assert!(packed > weights / 2 && packed <= weights, "{packed}");
     for keep in [Keep::Nothing, Keep::BlockInputs, Keep::Everything] {
         let bytes = memory::workspace_bytes(&config, &Device::Cpu, keep, [1 << 31; 2]);
         assert!(bytes > 1 << (62 + 31), "{keep:?}: {bytes}");

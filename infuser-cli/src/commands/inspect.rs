@@ -89,6 +89,12 @@ fn scaling(config: &ModelConfig) -> Vec<&'static str> {
     config.ropes.iter().map(name).collect()
 }
 
+/// Generation on the CPU holds the weights twice.
+fn run_bytes(config: &ModelConfig) -> u128 {
+    let device = Device::Cpu;
+    memory::weights_bytes(config, &device) + memory::packed_bytes(config, &device)
+}
+
 fn activations(config: &ModelConfig, keep: Keep) -> u128 {
     memory::workspace_bytes(config, &Device::Cpu, keep, [QUOTED_TOKENS; 2])
 }
@@ -118,7 +124,7 @@ fn report(path: &Path, config: &ModelConfig, stored: Option<&Inventory>) -> Valu
         "eos_tokens": config.eos_tokens,
         "bytes": {
             "weights": number(memory::weights_bytes(config, &Device::Cpu)),
-            "run": number(memory::weights_bytes(config, &Device::Cpu)),
+            "run": number(run_bytes(config)),
             "train": number(memory::training_state_bytes(config, &Device::Cpu)),
             "cache_per_1000_tokens":
                 number(QUOTED_TOKENS as u128 * memory::cache_bytes_per_token(config, &Device::Cpu)),
@@ -188,7 +194,7 @@ fn page(path: &Path, config: &ModelConfig, stored: Option<&Inventory>) -> String
     lines.extend([
         format!(
             "  to run        {}, and {} of cache for each {QUOTED_TOKENS} tokens",
-            bytes(memory::weights_bytes(config, &Device::Cpu)),
+            bytes(run_bytes(config)),
             bytes(cache)
         ),
         format!(

@@ -83,6 +83,11 @@ impl Packed {
         Ok([m, n])
     }
 
+    /// Bytes that the layout of a weight `[N, K]` will hold.
+    pub fn bytes_of(axes: [usize; 2]) -> u128 {
+        rows::Panels::bytes_of(axes)
+    }
+
     /// Bytes held.
     pub fn size_bytes(&self) -> usize {
         match &self.storage {

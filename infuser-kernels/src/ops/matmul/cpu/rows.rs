@@ -49,6 +49,10 @@ impl Panels {
         Ok(Self { values })
     }
 
+    pub(crate) fn bytes_of([n, k]: [usize; 2]) -> u128 {
+        (n.div_ceil(PANEL) * PANEL) as u128 * k as u128 * size_of::<f32>() as u128
+    }
+
     pub(crate) fn size_bytes(&self) -> usize {
         size_of_val(&self.values[..])
     }
