@@ -59,9 +59,8 @@ pub(crate) fn memory(
         if learns {
             parts.push((format!("{name} optimizer"), memory::optimizer_bytes(model, device)));
         }
-        let Update { batch_tokens, .. } = *update;
-        let rows = batch_tokens.max(rollout.max_tokens);
-        let work = memory::workspace_bytes(model, device, update.keep(), [rows, rows]);
+        let work =
+            memory::workspace_bytes(model, device, update.keep(), rows(update, rollout, model));
         pass = pass.max(work + if learns { gradient } else { 0 });
         cache = cache.max(cache_bytes(rollout, model, device));
     }
@@ -74,6 +73,13 @@ pub(crate) fn memory(
     // One or the other: keys and values while sampling, activations and a gradient while learning.
     parts.push(("activations and gradient, or cache".into(), u128::max(pass, cache)));
     Ok(Memory { parts })
+}
+
+/// Tokens and outputs of the largest batch of an update: one that is full, or a lone answer with its prompt.
+fn rows(update: &Update, rollout: &Rollout, model: &ModelConfig) -> [usize; 2] {
+    let alone = rollout.max_prompt_tokens.saturating_add(rollout.max_tokens);
+    let tokens = update.batch_tokens.max(alone.min(model.max_positions));
+    [tokens, update.batch_tokens.max(rollout.max_tokens).min(tokens)]
 }
 
 fn cache_bytes(rollout: &Rollout, model: &ModelConfig, device: &Device) -> u128 {
@@ -244,4 +250,42 @@ pub(crate) fn write_prompts(
         }
     }
     Ok(file.finish()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_answer_counts_with_its_prompt() {
+        let text = br#"{"model_type": "qwen3", "vocab_size": 50, "hidden_size": 16, "intermediate_size": 16,
+            "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8,
+            "max_position_embeddings": 200}"#;
+        let model = ModelConfig::parse("config.json".as_ref(), text).unwrap();
+        let counted = |batch_tokens, max_prompt_tokens, max_tokens| {
+            let update = Update { batch_tokens, ..Update::default() };
+            let rollout = Rollout { max_prompt_tokens, max_tokens, ..Rollout::default() };
+            rows(&update, &rollout, &model)
+        };
+        assert_eq!(counted(64, 100, 50), [150, 64]);
+        assert_eq!(counted(64, 10, 50), [64, 64]);
+        assert_eq!(counted(64, 100, 90), [190, 90]);
+        // Nothing is longer than the model's positions.
+        assert_eq!(counted(64, usize::MAX, 90), [200, 90]);
+        assert_eq!(counted(1000, 150, usize::MAX), [1000, 1000]);
+        assert_eq!(counted(64, 150, usize::MAX), [200, 200]);
+
+        let mut config = Config::default();
+        config.solver.rollout = Rollout { cache_mib: 0, ..config.solver.rollout };
+        config.solver.update = Update { batch_tokens: 64, ..config.solver.update };
+        let total = |prompt: usize, config: &mut Config| {
+            config.solver.rollout.max_prompt_tokens = prompt;
+            config.solver.rollout.max_tokens = 50;
+            memory(config, &model, None, &Device::Cpu).unwrap().total()
+        };
+        let keep = config.solver.update.keep();
+        let pass = |rows| memory::workspace_bytes(&model, &Device::Cpu, keep, rows);
+        let more = total(100, &mut config) - total(10, &mut config);
+        assert_eq!(more, pass([150, 64]) - pass([64, 64]));
+    }
 }
