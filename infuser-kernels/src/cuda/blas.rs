@@ -109,15 +109,19 @@ fn preference() -> Result<sys::cublasLtMatmulPreference_t, CublasError> {
     let workspace = Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
     // SAFETY: the preference was just made; the attribute is 8 bytes, copied by the call.
     unsafe { result::set_matmul_pref_attribute(preference, workspace, bytes.cast(), 8) }?;
-    for attribute in [
-        Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
-        Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-        Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
-        Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+    // Where a product's terms are cut in parts, their sums are kept in f32. The library's default would
+    // also let them be kept, and added up, as C is stored: in bf16, each of them rounded.
+    let reduction = sys::cublasLtReductionScheme_t::CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE as u32;
+    for (attribute, value) in [
+        (Attribute::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, reduction),
+        (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, ALIGNMENT_BYTES),
+        (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, ALIGNMENT_BYTES),
+        (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, ALIGNMENT_BYTES),
+        (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, ALIGNMENT_BYTES),
     ] {
-        let bytes: *const u32 = &ALIGNMENT_BYTES;
+        let value: *const u32 = &value;
         // SAFETY: the preference was just made; the attribute is a u32, copied by the call.
-        unsafe { result::set_matmul_pref_attribute(preference, attribute, bytes.cast(), 4) }?;
+        unsafe { result::set_matmul_pref_attribute(preference, attribute, value.cast(), 4) }?;
     }
     Ok(preference)
 }

@@ -59,9 +59,34 @@ fn check_output<T: Output>(driver: &Driver, two: T, read: fn(&[T]) -> Vec<f32>) 
     }
 }
 
+/// A few outputs of very many terms, which a library cuts in parts: of integers, so that every part of a sum
+/// is exact in f32 in any order, and only the whole is in bf16. A part rounded to bf16 is off by hundreds.
+fn check_long_sums(driver: &Driver) {
+    const HALF: usize = 4096;
+    let sizes @ [rows, cols, inner] = [16, 32, 2 * HALF + 8];
+    let term = |row: usize, i: usize| ((row * 31 + i * 97) % 127 + 1) as f32;
+    let x = |row: usize, i: usize| match i {
+        0..HALF => term(row, i),
+        // In another order, so that no two parts cancel.
+        _ if i < 2 * HALF => -term(row, (i * 5) % HALF),
+        _ if i == 2 * HALF => row as f32,
+        _ => 0.0,
+    };
+    let w = |col: usize| (col % 3 + 1) as f32;
+    let each = |rows: usize, of: &dyn Fn(usize, usize) -> f32| -> Vec<bf16> {
+        (0..rows * inner).map(|at| bf16::from_f32(of(at / inner, at % inner))).collect()
+    };
+    let [xs, ws] = [each(rows, &x), each(cols, &|col, _| w(col))].map(|values| up(driver, &values));
+    let mut y = up(driver, &vec![bf16::NAN; rows * cols]);
+    nt(driver, sizes, xs.slice(), ws.slice(), y.slice_mut(), Write::Overwrite).unwrap();
+    let want: Vec<f32> = (0..rows * cols).map(|at| (at / cols) as f32 * w(at % cols)).collect();
+    assert_eq!(wide(&y.download().unwrap()), want);
+}
+
 pub(super) fn check(driver: &Driver) {
     check_output(driver, 2.0f32, |values| values.to_vec());
     check_output(driver, bf16::from_f32(2.0), wide);
+    check_long_sums(driver);
 }
 
 #[test]
