@@ -92,6 +92,18 @@ fn failed(error: DriverError) -> Error {
     Error::driver(ACTION, error.to_string())
 }
 
+/// The address, if there is room. Any other failure is not one of memory: the driver reports a kernel that
+/// did not end well by the next call, whatever that asks for.
+fn room(
+    asked: std::result::Result<u64, DriverError>,
+) -> std::result::Result<Option<u64>, DriverError> {
+    match asked {
+        Ok(address) => Ok(Some(address)),
+        Err(DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 impl Gpu {
     /// Opens a GPU, with every kernel compiled for it.
     ///
@@ -239,7 +251,9 @@ impl Gpu {
         let blas = match &mut *blas {
             Some(blas) => blas,
             none => {
-                let workspace = self.allocate(WORKSPACE_BYTES).ok_or("no room for a scratch")?;
+                let workspace =
+                    self.allocate(WORKSPACE_BYTES).map_err(|error| error.to_string())?;
+                let workspace = workspace.ok_or("no room for a scratch")?;
                 none.insert(Blas::open(workspace)?)
             }
         };
@@ -247,11 +261,13 @@ impl Gpu {
         unsafe { blas.multiply(product, addresses, self.stream.cu_stream().cast()) }
     }
 
-    pub(super) fn allocate(&self, bytes: usize) -> Option<u64> {
-        self.context.bind_to_thread().ok()?;
+    /// The address of new memory; `None` if there is no room.
+    pub(super) fn allocate(&self, bytes: usize) -> Result<Option<u64>> {
+        self.context.bind_to_thread().map_err(failed)?;
         // The driver refuses zero bytes.
         // SAFETY: asking for memory touches none; the context is current.
-        unsafe { result::malloc_async(self.stream.cu_stream(), bytes.max(1)) }.ok()
+        let asked = unsafe { result::malloc_async(self.stream.cu_stream(), bytes.max(1)) };
+        room(asked).map_err(failed)
     }
 
     pub(super) fn free(&self, address: u64, _bytes: usize) {
@@ -308,5 +324,25 @@ impl Gpu {
         // SAFETY: the address is that of an exclusively borrowed slice of as many bytes as are passed.
         unsafe { result::memset_d8_async(address, 0, bytes, self.stream.cu_stream()) }
             .map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Compared without showing them: the names of errors are in the driver's library.
+    #[test]
+    fn only_want_of_memory_is_no_room() {
+        use sys::CUresult as Code;
+        assert!(room(Ok(512)) == Ok(Some(512)));
+        assert!(room(Err(DriverError(Code::CUDA_ERROR_OUT_OF_MEMORY))) == Ok(None));
+        for fault in [
+            Code::CUDA_ERROR_ILLEGAL_ADDRESS,
+            Code::CUDA_ERROR_LAUNCH_FAILED,
+            Code::CUDA_ERROR_INVALID_CONTEXT,
+        ] {
+            assert!(room(Err(DriverError(fault))) == Err(DriverError(fault)));
+        }
     }
 }

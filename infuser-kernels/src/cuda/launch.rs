@@ -244,7 +244,7 @@ impl Driver {
             Pooled::Open => {}
         }
         let room = match &self.shared.runner {
-            Runner::Gpu(gpu) => gpu.allocate(bytes),
+            Runner::Gpu(gpu) => gpu.allocate(bytes)?,
             #[cfg(any(test, feature = "testing"))]
             Runner::Simt(emulator) => emulator.allocate(bytes),
         };
