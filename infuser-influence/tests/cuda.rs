@@ -2,11 +2,11 @@
 
 use infuser_influence::{
     AdamState, Objective, Path, Preconditioner, Question, Scorer, Scores, Settings, Similarity,
-    Target,
+    Sums, Target,
 };
 use infuser_kernels::{
     Device,
-    testing::{BF16_GRADIENT, emulated, share},
+    testing::{BF16_GRADIENT, emulated, on_gpu, share},
 };
 use infuser_model::{Keep, Model, Tensors, Unwatched};
 
@@ -18,6 +18,20 @@ const FAMILIES: [&str; 3] = ["qwen3_tied", "llama", "qwen2"];
 /// How far bf16 turns a question's gradient against the target's: each moves by up to 0.05 of its length
 /// ([`BF16_GRADIENT`]), but in a direction of its own, so that a cosine moves by far less. Measured: up to 0.005.
 const COSINE: f64 = 0.01;
+
+/// How far the scores of a question by storing may be from those by tiles. Both ways add the same f32 gradients
+/// up, in f64. But on a GPU they are gradients of batches with other numbers of rows, for which cuBLASLt may add
+/// in another order: then the ways differ as one of them differs from the CPU.
+fn between_ways(similarity: Similarity, stored: &Scores, question: usize) -> f64 {
+    let Sums { gradient_sq, gamma_sq, .. } = stored.questions[question].sums;
+    let of_length = |squares: f64| BF16_GRADIENT * squares.sqrt() * stored.target_norm;
+    match similarity {
+        _ if !on_gpu() => 1e-9 * stored.by(similarity)[question].abs().max(1.0),
+        Similarity::Dot => of_length(gradient_sq),
+        Similarity::PreconditionedDot => of_length(gamma_sq),
+        Similarity::Cosine | Similarity::PreconditionedCosine => COSINE,
+    }
+}
 
 /// The same values on another device, as weights or in f32.
 fn moved(model: &Model, tensors: &Tensors, device: &Device, weights: bool) -> Tensors {
@@ -72,9 +86,11 @@ fn scores_are_those_of_the_cpu() {
             let [tiles, stored] = scores(&cuda, &target, live.then_some(&v_cuda), &all);
             let [want, _] = scores(&cpu, &want_target, live.then_some(&v), &all);
             for similarity in Similarity::ALL {
-                // Both ways add the same f32 gradients up, in f64.
-                for (tiles, stored) in tiles.by(similarity).iter().zip(stored.by(similarity)) {
-                    assert!((tiles - stored).abs() <= 1e-9 * stored.abs().max(1.0), "{family}");
+                let ways = tiles.by(similarity).into_iter().zip(stored.by(similarity));
+                for (question, (by_tiles, by_storing)) in ways.enumerate() {
+                    let (off, name) = ((by_tiles - by_storing).abs(), similarity.name());
+                    let bound = between_ways(similarity, &stored, question);
+                    assert!(off <= bound, "{family}, {name}: {by_tiles}, stored {by_storing}");
                 }
             }
             let cosines = [Similarity::Cosine, Similarity::PreconditionedCosine];
