@@ -14,7 +14,7 @@ use infuser_benches::{
 use infuser_kernels::{Arena, rng::Stream};
 use infuser_model::{
     Accumulate, Batch, Keep, Layout, Model, ModelConfig, OutputGradient, Tensors,
-    generate::{Engine, Options, Request},
+    generate::{Counters, Engine, Options, Request},
     optim::{AdamW, Optimizer, OptimizerSettings, Schedule},
 };
 use serde_json::{Value, json};
@@ -31,6 +31,10 @@ const SHAPES: [(&str, usize, usize, usize, usize, bool); 3] = [
 const BATCHES: [usize; 4] = [1, 16, 64, 256];
 /// Tokens of a prompt before what is decoded.
 const PROMPT: usize = 128;
+/// Tokens of a pass, at most: the prompts of 256 sequences take five, in which the first decode already.
+const STEP_TOKENS: usize = 8192;
+/// New tokens of a run that is subtracted: after five passes a step of all sequences is recorded, and replayed.
+const SHORT: usize = 8;
 
 fn main() -> ExitCode {
     match run() {
@@ -181,45 +185,72 @@ fn train(card: &Card, config: &ModelConfig, with_optimizer: bool) -> Outcome<Val
     }))
 }
 
-/// Seconds that a fresh engine takes for `new` tokens of each of `batch` prompts, and how many of its steps
-/// were replayed from a graph.
-fn generate(model: &Model, batch: usize, new: usize) -> Outcome<(f64, u64)> {
+/// Seconds that a fresh engine takes for `new` tokens of each of `batch` prompts, and what it did.
+fn generate(model: &Model, batch: usize, new: usize) -> Outcome<(f64, Counters)> {
     let config = model.config();
     let request = |id: u64| Request {
         stop_tokens: Vec::new(),
         ..Request::greedy(id, tokens(config.vocab, 7 + id, PROMPT), new, config)
     };
     let requests: Vec<Request> = (0..batch as u64).map(request).collect();
-    let options = Options { step_tokens: 8192, max_sequences: batch, ..Options::default() };
+    let options = Options { step_tokens: STEP_TOKENS, max_sequences: batch, ..Options::default() };
     let mut engine = Engine::new(model, options.with_cache_for(&requests, model, 24 << 30))?;
     let start = Instant::now();
     engine.run(requests)?;
-    Ok((start.elapsed().as_secs_f64(), engine.counters().replayed_steps))
+    Ok((start.elapsed().as_secs_f64(), engine.counters()))
 }
 
-/// Steps after the first token, host and all: what a long run has less what a short one has.
+/// Seconds of a decode step, host and all, how many steps that is the mean of, and how many of those were
+/// replayed from a graph: what a long run has less what a short one has, so that neither the prompts nor the
+/// recording of a step is counted. Only where `new` tokens lead to a larger shape is that recorded within.
+fn decode_steps(model: &Model, batch: usize, new: usize) -> Outcome<(f64, u64, u64)> {
+    let (long, all) = generate(model, batch, SHORT + new)?;
+    let (short, before) = generate(model, batch, SHORT)?;
+    let steps = all.steps - before.steps;
+    Ok(((long - short) / steps as f64, steps, all.replayed_steps - before.replayed_steps))
+}
+
+/// Decoding of `batch` sequences, all of them at once.
 fn decode(card: &Card, model: &Model, batch: usize) -> Outcome<Value> {
     let new = option("--new", 64)?.max(1);
     card.reset_memory_peaks();
-    generate(model, batch, 2)?;
-    let (mut times, mut replayed) = (Vec::new(), 0);
-    for _ in 0..3 {
-        let ((long, steps), (short, _)) =
-            (generate(model, batch, 1 + new)?, generate(model, batch, 1)?);
-        times.push((long - short) / new as f64);
-        replayed = steps;
-    }
+    generate(model, batch, SHORT)?;
+    let runs: Vec<_> = (0..3).map(|_| decode_steps(model, batch, new)).collect::<Outcome<_>>()?;
+    let (_, steps, replayed) = runs[0];
+    let times: Vec<f64> = runs.iter().map(|(seconds, ..)| *seconds).collect();
     let seconds = median(&times);
     let config = model.config();
     let per_token = 2.0 * 2.0 * (config.layers.len() * config.kv_heads * config.head_width) as f64;
-    let seen = (PROMPT + new / 2) as f64;
+    let seen = (PROMPT + SHORT + new / 2) as f64;
     // A step reads every weight once, and the keys and values of every sequence so far.
     let bytes = 2.0 * multiplied(model) + batch as f64 * seen * per_token;
     let rate = bytes / seconds / 1e9;
     Ok(json!({
-        "batch": batch, "prompt": PROMPT, "new": new, "step_s": seconds, "replayed_steps": replayed,
-        "tokens_per_s": batch as f64 / seconds, "bytes_per_step": bytes, "gbytes_per_s": rate,
+        "batch": batch, "prompt": PROMPT, "new": new, "step_s": seconds, "steps": steps,
+        "replayed_steps": replayed, "tokens_per_s": batch as f64 / seconds,
+        "bytes_per_step": bytes, "gbytes_per_s": rate,
         "copy_gbytes_per_s": card.copy_gbytes, "share_of_copy": rate / card.copy_gbytes,
         "peak_bytes": peaks(card),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use infuser_kernels::testing::emulated;
+
+    use super::*;
+
+    #[test]
+    fn every_timed_step_is_replayed() {
+        let config = json!({
+            "model_type": "qwen3", "vocab_size": 67, "hidden_size": 16, "intermediate_size": 24,
+            "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8,
+            "max_position_embeddings": 4096, "tie_word_embeddings": true,
+        });
+        let config = ModelConfig::parse("tiny".as_ref(), config.to_string().as_bytes()).unwrap();
+        let weights = Tensors::zero_weights(&Layout::new(&config), emulated()).unwrap();
+        let model = Model::new(config, weights).unwrap();
+        let (_, steps, replayed) = decode_steps(&model, 3, 5).unwrap();
+        assert_eq!((steps, replayed), (5, 5));
+    }
 }
