@@ -34,6 +34,7 @@ pub struct Folders<'a> {
 pub struct Gpu {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
+    pool: Pool,
     functions: HashMap<Kernel, Function>,
     /// Opened by the first product.
     blas: Mutex<Option<Blas>>,
@@ -49,6 +50,14 @@ struct Function(sys::CUfunction);
 unsafe impl Send for Function {}
 // SAFETY: as above; a handle is never written after it was made, so sharing it shares no state.
 unsafe impl Sync for Function {}
+
+/// Where a device's memory comes from.
+struct Pool(sys::CUmemoryPool);
+
+// SAFETY: as of a function.
+unsafe impl Send for Pool {}
+// SAFETY: as of a function.
+unsafe impl Sync for Pool {}
 
 impl fmt::Debug for Gpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,16 +101,32 @@ fn failed(error: DriverError) -> Error {
     Error::driver(ACTION, error.to_string())
 }
 
-/// The address, if there is room. Any other failure is not one of memory: the driver reports a kernel that
-/// did not end well by the next call, whatever that asks for.
+/// The address, if there is room; what was kept is let go of before there is none. Any other failure is not
+/// one of memory: the driver reports a kernel that did not end well by the next call, whatever that asks for.
 fn room(
-    asked: std::result::Result<u64, DriverError>,
+    mut ask: impl FnMut() -> std::result::Result<u64, DriverError>,
+    let_go: impl FnOnce() -> std::result::Result<(), DriverError>,
 ) -> std::result::Result<Option<u64>, DriverError> {
+    const FULL: DriverError = DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY);
+    let asked = match ask() {
+        Err(FULL) => let_go().and_then(|()| ask()),
+        asked => asked,
+    };
     match asked {
         Ok(address) => Ok(Some(address)),
-        Err(DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => Ok(None),
+        Err(FULL) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// What is freed stays in the pool of the device for what is allocated next. By default all of it goes back
+/// to the system whenever a stream is waited for, as after every step, and is asked for anew.
+fn keep_freed(pool: sys::CUmemoryPool) -> std::result::Result<(), DriverError> {
+    let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    let mut bytes = u64::MAX;
+    // SAFETY: the pool is the device's own, which is never destroyed; the attribute is a u64, copied by the
+    // call.
+    unsafe { result::mem_pool::set_attribute(pool, threshold, (&raw mut bytes).cast()) }
 }
 
 impl Gpu {
@@ -134,9 +159,13 @@ impl Gpu {
         }
         let context = CudaContext::new(ordinal).map_err(failed)?;
         let stream = context.new_stream().map_err(failed)?;
+        // SAFETY: the context, and with it the device, is there.
+        let pool = unsafe { result::device::get_mem_pool(context.cu_device()) }.map_err(failed)?;
+        keep_freed(pool).map_err(failed)?;
         let mut gpu = Self {
             context,
             stream,
+            pool: Pool(pool),
             functions: HashMap::new(),
             blas: Mutex::new(None),
             staging: Mutex::new(None),
@@ -264,10 +293,21 @@ impl Gpu {
     /// The address of new memory; `None` if there is no room.
     pub(super) fn allocate(&self, bytes: usize) -> Result<Option<u64>> {
         self.context.bind_to_thread().map_err(failed)?;
-        // The driver refuses zero bytes.
-        // SAFETY: asking for memory touches none; the context is current.
-        let asked = unsafe { result::malloc_async(self.stream.cu_stream(), bytes.max(1)) };
-        room(asked).map_err(failed)
+        let stream = self.stream.cu_stream();
+        let ask = || {
+            // The driver refuses zero bytes.
+            // SAFETY: asking for memory touches none; the context is current.
+            unsafe { result::malloc_async(stream, bytes.max(1)) }
+        };
+        // What was freed may lie in pieces that are too small, until the system has it back as a whole.
+        let let_go = || {
+            // SAFETY: the stream is alive, and the pool is the device's own; what is in use stays.
+            unsafe {
+                result::stream::synchronize(stream)?;
+                result::mem_pool::trim_to(self.pool.0, 0)
+            }
+        };
+        room(ask, let_go).map_err(failed)
     }
 
     pub(super) fn free(&self, address: u64, _bytes: usize) {
@@ -335,14 +375,26 @@ mod tests {
     #[test]
     fn only_want_of_memory_is_no_room() {
         use sys::CUresult as Code;
-        assert!(room(Ok(512)) == Ok(Some(512)));
-        assert!(room(Err(DriverError(Code::CUDA_ERROR_OUT_OF_MEMORY))) == Ok(None));
-        for fault in [
-            Code::CUDA_ERROR_ILLEGAL_ADDRESS,
-            Code::CUDA_ERROR_LAUNCH_FAILED,
-            Code::CUDA_ERROR_INVALID_CONTEXT,
+        let full = Err(DriverError(Code::CUDA_ERROR_OUT_OF_MEMORY));
+        let fault = Err(DriverError(Code::CUDA_ERROR_ILLEGAL_ADDRESS));
+        // What is answered first, and then; what came of letting go; and whether it was done.
+        for (answers, let_go, want) in [
+            (vec![Ok(512)], Ok(()), Ok(Some(512))),
+            (vec![fault], Ok(()), fault.map(Some)),
+            (vec![full, Ok(512)], Ok(()), Ok(Some(512))),
+            (vec![full, full], Ok(()), Ok(None)),
+            (vec![full, fault], Ok(()), fault.map(Some)),
+            (vec![full], fault.map(drop), fault.map(Some)),
         ] {
-            assert!(room(Err(DriverError(fault))) == Err(DriverError(fault)));
+            let retried = answers.first() == Some(&full);
+            let (mut answers, mut gone) = (answers.into_iter(), false);
+            let let_go = || {
+                gone = true;
+                let_go
+            };
+            let got = room(|| answers.next().unwrap_or(fault), let_go);
+            assert!(got == want);
+            assert!(answers.next().is_none() && gone == retried);
         }
     }
 }
