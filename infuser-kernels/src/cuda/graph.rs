@@ -355,9 +355,10 @@ impl Graph {
 
 impl Drop for Graph {
     fn drop(&mut self) {
+        // On a GPU the stream is waited for, which would spoil what another thread records from it.
+        let mut records = self.driver.records();
         // First what uses the memory.
         self.captured = None;
-        let mut records = self.driver.lock_records();
         records.graphs.retain(|graph| !std::ptr::eq(graph.as_ptr(), Arc::as_ptr(&self.state)));
         drop(records);
         self.driver.free_unused_pool();

@@ -242,6 +242,31 @@ fn other_threads_wait_for_a_recording() {
 }
 
 #[test]
+fn a_graph_is_dropped_when_no_other_thread_records() {
+    let driver = driver(Order::Forward);
+    let mut memory = up(&driver, &[1.0f32; 4]);
+    let graph = driver.record(|| memory.slice_mut().clear()).unwrap().unwrap();
+    let (begun, waiting) = std::sync::mpsc::channel();
+    let (dropped, done) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            waiting.recv().unwrap();
+            drop(graph);
+            dropped.send(()).unwrap();
+        });
+        let recorded = driver.record(|| {
+            let _ = begun.send(());
+            // The other thread comes, and may do what it does not wait with.
+            let early = done.recv_timeout(std::time::Duration::from_millis(50));
+            assert!(early.is_err(), "dropped while there is a recording");
+            memory.slice_mut().clear()
+        });
+        recorded.unwrap().unwrap();
+        done.recv().unwrap();
+    });
+}
+
+#[test]
 fn indices_and_segments_change_in_place() {
     let device = Device::Cuda(driver(Order::Forward));
     let Device::Cuda(driver) = &device else { unreachable!("just made") };
