@@ -5,7 +5,8 @@
 
 use std::{
     ffi::{CString, c_char},
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
 };
 
 use cudarc::nvrtc::{result, sys};
@@ -16,6 +17,8 @@ use crate::error::{Error, Result};
 const ACTION: &str = "compiling CUDA kernels";
 /// The compiler's file.
 pub(super) const FILE: &str = "libnvrtc.so.13";
+/// Its second half's, before the minor version.
+const BUILTINS: &str = "libnvrtc-builtins.so.13.";
 /// What to do without it.
 pub(super) const MISSING: &str = "there is no libnvrtc; install the CUDA toolkit, or \
                                   `pip install nvidia-cuda-nvrtc` in the active Python environment";
@@ -35,16 +38,31 @@ pub struct Compiled {
 /// # Errors
 /// [`Error::Driver`] if `folder` is given and holds no compiler that loads.
 pub fn find(folder: Option<&Path>) -> Result<bool> {
-    // The library looks its second half up by name: that half must be in memory first.
-    for name in ["libnvrtc-builtins.so.13.0", FILE] {
-        let Some(folder) = folder else { break };
+    for path in folder.map_or_else(Vec::new, halves) {
         // SAFETY: loading runs the library's initialisers; the caller names NVIDIA's own library,
         // and both handles are leaked, so nothing of it is ever unloaded while in use.
-        let library = unsafe { libloading::Library::new(folder.join(name)) };
+        let library = unsafe { libloading::Library::new(path) };
         std::mem::forget(library.map_err(|error| Error::driver(ACTION, error.to_string()))?);
     }
     // SAFETY: the probe only asks the loader whether the library is there; it calls nothing in it.
     Ok(unsafe { sys::is_culib_present() })
+}
+
+/// The compiler's files in `folder`, in the order in which they are loaded. It looks its second half up by a
+/// name that ends with its version, and that half must be in memory first; where it is not in the folder, the
+/// system's loader may find it.
+fn halves(folder: &Path) -> Vec<PathBuf> {
+    let is_minor =
+        |minor: &str| !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit());
+    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let mut second: Vec<PathBuf> = names
+        .filter(|name| {
+            name.to_str().and_then(|name| name.strip_prefix(BUILTINS)).is_some_and(is_minor)
+        })
+        .map(|name| folder.join(name))
+        .collect();
+    second.sort();
+    second.into_iter().chain([folder.join(FILE)]).collect()
 }
 
 /// The compiler's version, as major and minor.
@@ -190,6 +208,35 @@ pub fn cubin(source: Source, architecture: &str, cache: Option<&CubinCache>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_second_half_is_that_of_any_minor_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = || -> Vec<String> {
+            let name = |path: PathBuf| path.strip_prefix(&folder).unwrap().display().to_string();
+            halves(folder.path()).into_iter().map(name).collect()
+        };
+        // Nothing there is for the loader to say.
+        assert_eq!(found(), [FILE]);
+        for name in [
+            FILE,
+            "libnvrtc-builtins.so.12.9",
+            "libnvrtc-builtins.so.13",
+            "libnvrtc-builtins.so.13.",
+            "libnvrtc-builtins.so.13.1.80",
+            "libnvrtc-builtins.alt.so.13.1",
+            "libnvrtc.alt.so.13",
+        ] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(found(), [FILE]);
+        for minor in ["1", "0", "12"] {
+            fs::write(folder.path().join(format!("{BUILTINS}{minor}")), "").unwrap();
+        }
+        let second = ["0", "1", "12"].map(|minor| format!("{BUILTINS}{minor}"));
+        assert_eq!(found(), [&second[..], &[FILE.into()]].concat());
+        assert_eq!(halves(&folder.path().join("none")).len(), 1);
+    }
 
     #[test]
     fn source_architecture_and_compiler_make_the_key() {
