@@ -167,7 +167,7 @@ fn key(source: Source, architecture: &str, (major, minor): (i32, i32)) -> Key {
     Key::of(parts.chain(options.iter().map(String::as_str)))
 }
 
-/// Compiles `text` as `source` is compiled, for an architecture such as `sm_90a`.
+/// Compiles `text` as `source` is compiled, for an architecture such as `sm_90`.
 ///
 /// # Errors
 /// [`Error::Driver`] with the compiler's own words, or without a compiler.
