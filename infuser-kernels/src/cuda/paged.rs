@@ -1,6 +1,8 @@
 //! Launches of `paged.cu`: the cache of keys and values in blocks, and attention over it. Meaning and
 //! segments are those of [`crate::ops::paged`]; all tensors are bf16.
 
+use std::ops::Range;
+
 use half::bf16;
 
 use super::{
@@ -23,6 +25,8 @@ const BLOCK: u32 = 128;
 const SPLIT: usize = 256;
 /// Query heads that one block computes: `HEADS_PER_BLOCK` of the source.
 const HEADS_PER_BLOCK: usize = 4;
+/// Bytes of the parts that are held at once, unless one row has more: those of some ten thousand blocks.
+const PARTS_BYTES: usize = 64 << 20;
 /// A row that stores nothing: `NO_SLOT` of the source.
 const NO_SLOT: u32 = u32::MAX;
 /// The keys and values of one layer, in blocks: each `[blocks, tokens, K, E]`.
@@ -203,16 +207,45 @@ impl Plan {
         Err(Error::argument(op, problem))
     }
 
-    /// The most parts that a row is cut into, as `span_of` of the source cuts it; with room, that a row
-    /// may come to be cut into.
-    fn splits(&self, window: usize) -> usize {
-        if let Some(room) = self.room {
+    /// How many parts each row is cut into, as `span_of` of the source cuts it, and at least one; with room,
+    /// how many it may come to be cut into.
+    fn parts(&self, window: usize) -> impl Iterator<Item = usize> {
+        let parts = move |len: usize| match self.room {
             // A window that does not begin with a part reaches into one more.
-            return room.div_ceil(SPLIT).min(window.div_ceil(SPLIT).saturating_add(1)).max(1);
-        }
-        let parts = |&len: &usize| len.div_ceil(SPLIT) - len.saturating_sub(window) / SPLIT;
-        self.lens.iter().map(parts).max().unwrap_or(0).max(1)
+            Some(room) => room.div_ceil(SPLIT).min(window.div_ceil(SPLIT).saturating_add(1)),
+            None => len.div_ceil(SPLIT) - len.saturating_sub(window) / SPLIT,
+        };
+        self.lens.iter().map(move |len| parts(*len).max(1))
     }
+}
+
+/// Rows that are computed together, and the most parts that one of them is cut into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Chunk {
+    rows: Range<usize>,
+    splits: usize,
+}
+
+impl Chunk {
+    /// Parts that there is room for: none where all rows are whole.
+    fn parts(&self) -> usize {
+        if self.splits > 1 { self.rows.len() * self.splits } else { 0 }
+    }
+}
+
+/// Cuts rows of so many parts each in chunks of up to `most`, or of a single row.
+fn chunks(parts: impl Iterator<Item = usize>, most: usize) -> Vec<Chunk> {
+    let mut chunks: Vec<Chunk> = Vec::new();
+    for (row, splits) in parts.enumerate() {
+        let longer = chunks
+            .last()
+            .map(|last| Chunk { rows: last.rows.start..row + 1, splits: last.splits.max(splits) });
+        match (chunks.last_mut(), longer.filter(|longer| longer.parts() <= most)) {
+            (Some(last), Some(longer)) => *last = longer,
+            _ => chunks.push(Chunk { rows: row..row + 1, splits }),
+        }
+    }
+    chunks
 }
 
 /// No row sees more than there is room for.
@@ -269,7 +302,8 @@ pub fn append(
     unsafe { driver.launch(&launch) }
 }
 
-/// Attention of the plan's rows over the cache. The parts of long rows are allocated here.
+/// Attention of the plan's rows over the cache. The parts of long rows are allocated here; where they are too
+/// many to hold, rows are computed in turn.
 ///
 /// # Shapes
 /// `q`, `out`: `[T, H, E]`, with the cache's heads dividing H; `lse`: `[T, H]`.
@@ -281,9 +315,22 @@ pub fn attention(
     driver: &Driver,
     attention: &Attention,
     plan: &Plan,
+    q: (Slice<'_, bf16>, usize),
+    cache: &Cache,
+    outputs: (SliceMut<'_, bf16>, SliceMut<'_, f32>),
+) -> Result<()> {
+    attention_within(driver, attention, plan, q, cache, outputs, PARTS_BYTES)
+}
+
+/// As [`attention`], with parts of up to so many bytes at once.
+pub(super) fn attention_within(
+    driver: &Driver,
+    attention: &Attention,
+    plan: &Plan,
     (q, heads): (Slice<'_, bf16>, usize),
     cache: &Cache,
     (mut out, mut lse): (SliceMut<'_, bf16>, SliceMut<'_, f32>),
+    bytes: usize,
 ) -> Result<()> {
     const OP: &str = "cuda::paged::attention";
     plan.check(OP, cache)?;
@@ -296,27 +343,38 @@ pub fn attention(
     if rows == 0 || heads == 0 {
         return Ok(());
     }
-    let splits = plan.splits(sizes.window as usize);
-    let parts = if splits > 1 { rows * splits * heads * (width + 2) } else { 0 };
-    let mut partial = Memory::<f32>::unset(driver, parts)?;
-    visit(driver, plan, sizes, q, cache, (out.reborrow(), lse.reborrow()), (&mut partial, splits))?;
-    if splits == 1 {
-        return Ok(());
+    // Floats of a part of one row.
+    let part = heads * (width + 2);
+    let chunks = chunks(plan.parts(sizes.window as usize), bytes / size_of::<f32>() / part);
+    let most = chunks.iter().map(Chunk::parts).max().unwrap_or(0);
+    let mut partial = Memory::<f32>::unset(driver, most * part)?;
+    for Chunk { rows, splits } in chunks {
+        let of = |each: usize| rows.start * each..rows.end * each;
+        let mut own = Rows {
+            q: q.range(of(heads * width))?,
+            spans: plan.spans.slice().range(of(2))?,
+            out: out.reborrow().range(of(heads * width))?,
+            lse: lse.reborrow().range(of(heads))?,
+            count: rows.len(),
+            splits,
+        };
+        visit(driver, plan, sizes, cache, &mut own, &mut partial)?;
+        if splits > 1 {
+            combine(driver, sizes, own, &partial)?;
+        }
     }
-    let arguments = [
-        partial.slice().into(),
-        plan.spans.slice().into(),
-        out.into(),
-        lse.into(),
-        sizes.width.into(),
-        sizes.window.into(),
-        (splits as u32).into(),
-    ];
-    let grid = [rows, heads];
-    let launch = Launch { kernel: Kernel::PagedCombine, grid, block: BLOCK, arguments: &arguments };
-    // SAFETY: partial has room for `splits` parts of each row and head, at least as many as any row
-    // is cut into, and the launch before wrote those; out and lse are borrowed exclusively.
-    unsafe { driver.launch(&launch) }
+    Ok(())
+}
+
+/// The rows of a chunk.
+struct Rows<'a> {
+    q: Slice<'a, bf16>,
+    spans: Slice<'a, u32>,
+    out: SliceMut<'a, bf16>,
+    lse: SliceMut<'a, f32>,
+    count: usize,
+    /// The most parts that one of them is cut into.
+    splits: usize,
 }
 
 /// The first launch: what one block sees goes to the outputs, parts of more to `partial`.
@@ -324,34 +382,76 @@ fn visit(
     driver: &Driver,
     plan: &Plan,
     sizes: Sizes,
-    q: Slice<'_, bf16>,
     cache: &Cache,
-    (out, lse): (SliceMut<'_, bf16>, SliceMut<'_, f32>),
-    (partial, splits): (&mut Memory<f32>, usize),
+    rows: &mut Rows<'_>,
+    partial: &mut Memory<f32>,
 ) -> Result<()> {
     let Sizes { heads, kv_heads, width, scale, window } = sizes;
     let arguments = [
-        q.into(),
+        rows.q.into(),
         cache.k.slice().into(),
         cache.v.slice().into(),
-        out.into(),
-        lse.into(),
+        rows.out.reborrow().into(),
+        rows.lse.reborrow().into(),
         partial.slice_mut().into(),
-        plan.spans.slice().into(),
+        rows.spans.into(),
         plan.table.slice().into(),
         heads.into(),
         kv_heads.into(),
         width.into(),
         (cache.tokens as u32).into(),
         window.into(),
-        (splits as u32).into(),
+        (rows.splits as u32).into(),
         scale.into(),
     ];
     let chunks = (heads / kv_heads).div_ceil(HEADS_PER_BLOCK as u32);
-    let grid = [plan.lens.len() * splits, (kv_heads * chunks) as usize];
+    let grid = [rows.count * rows.splits, (kv_heads * chunks) as usize];
     let kernel = if width <= 64 { Kernel::PagedAttention64 } else { Kernel::PagedAttention128 };
-    // SAFETY: the caller checked the lengths of the header's `Tensors`; spans and table are those of a
-    // checked plan for a cache of this shape; partial has room for the parts of every row that has
-    // more than one; out, lse and partial are borrowed exclusively.
+    // SAFETY: the caller checked the lengths of the header's `Tensors`, of which these are the same rows;
+    // spans and table are those of a checked plan for a cache of this shape; partial has room for `splits`
+    // parts of every row of a chunk that has more than one; out, lse and partial are borrowed exclusively.
     unsafe { driver.launch(&Launch { kernel, grid, block: BLOCK, arguments: &arguments }) }
+}
+
+/// The second launch: puts the parts together.
+fn combine(driver: &Driver, sizes: Sizes, rows: Rows<'_>, partial: &Memory<f32>) -> Result<()> {
+    let arguments = [
+        partial.slice().into(),
+        rows.spans.into(),
+        rows.out.into(),
+        rows.lse.into(),
+        sizes.width.into(),
+        sizes.window.into(),
+        (rows.splits as u32).into(),
+    ];
+    let grid = [rows.count, sizes.heads as usize];
+    let launch = Launch { kernel: Kernel::PagedCombine, grid, block: BLOCK, arguments: &arguments };
+    // SAFETY: partial has room for `splits` parts of each row and head, at least as many as any row
+    // is cut into, and the launch before wrote those; out and lse are borrowed exclusively.
+    unsafe { driver.launch(&launch) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_hold_as_many_parts_as_they_may() {
+        let cut = |parts: &[usize], most| {
+            let chunks = chunks(parts.iter().copied(), most);
+            chunks.into_iter().map(|Chunk { rows, splits }| (rows, splits)).collect::<Vec<_>>()
+        };
+        assert_eq!(cut(&[], 4), []);
+        // Whole rows have no parts.
+        assert_eq!(cut(&[1; 9], 0), [(0..9, 1)]);
+        assert_eq!(cut(&[1, 1, 1, 2, 1, 1], 4), [(0..3, 1), (3..5, 2), (5..6, 1)]);
+        // A row with more than all may have is alone.
+        assert_eq!(cut(&[1, 2, 9, 2, 2, 3], 6), [(0..2, 2), (2..3, 9), (3..5, 2), (5..6, 3)]);
+        assert_eq!(cut(&[2; 5], 4), [(0..2, 2), (2..4, 2), (4..5, 2)]);
+        let long: Vec<usize> = (0..8192).map(|row| 120 + row / 1024).collect();
+        let most = 4033;
+        let all = chunks(long.iter().copied(), most);
+        assert!(all.iter().all(|chunk| chunk.parts() <= most) && all.len() < 270);
+        assert_eq!(all.iter().map(|chunk| chunk.rows.len()).sum::<usize>(), long.len());
+    }
 }

@@ -121,6 +121,18 @@ impl Case {
         rows: usize,
         ask: impl Fn(&Cache) -> crate::Result<Plan>,
     ) -> [Vec<f32>; 2] {
+        self.within(driver, fill, rows, ask, 1 << 20).0
+    }
+
+    /// The same with parts of so many bytes at once; and the bytes that they took.
+    fn within(
+        &self,
+        driver: &Driver,
+        fill: &Layout,
+        rows: usize,
+        ask: impl Fn(&Cache) -> crate::Result<Plan>,
+        bytes: usize,
+    ) -> ([Vec<f32>; 2], usize) {
         let [h, kv, e] = self.heads;
         let mut cache = Cache::new(driver, fill.blocks, self.tokens, [kv, e]).unwrap();
         let [k, v] = self.keys().map(|(values, _)| up(driver, &values));
@@ -132,8 +144,12 @@ impl Case {
         let plan = ask(&cache).unwrap();
         let outputs = (out.slice_mut(), lse.slice_mut());
         let q = (q.slice(), h);
-        cuda::attention(driver, &self.attention(), &plan, q, &cache, outputs).unwrap();
-        [wide(&out.download().unwrap()), lse.download().unwrap()]
+        driver.reset_memory_peaks();
+        let before = driver.memory_use().total().live_bytes;
+        cuda::attention_within(driver, &self.attention(), &plan, q, &cache, outputs, bytes)
+            .unwrap();
+        let taken = driver.memory_use().total().peak_bytes - before;
+        ([wide(&out.download().unwrap()), lse.download().unwrap()], taken)
     }
 }
 
@@ -175,6 +191,34 @@ fn a_row_has_the_same_bits_in_any_batch_blocks_and_order() {
     let [out, lse] = run(&Case { sequences: vec![[256, 1]], ..case }, 8, Order::Forward);
     assert_eq!(out[..4 * 128], want[0][..4 * 128]);
     assert_eq!(lse[..4], want[1][..4]);
+}
+
+#[test]
+fn parts_that_are_too_many_are_computed_in_turn() {
+    // One long row among short ones; rows that are cut differently; and each alone.
+    let sequences = vec![[1, 1], [20, 20], [1100, 2], [300, 1], [520, 9], [2, 2]];
+    for window in [None, Some(300)] {
+        let case = Case { window, sequences: sequences.clone(), ..cases().remove(1) };
+        let (fill, ask) = (layout(&case, 5, |s| s[0]), layout(&case, 5, |s| s[1]));
+        // Four heads of five elements and two more numbers.
+        let part = 4 * 4 * (5 + 2);
+        for (order, room) in ORDERS.into_iter().zip([None, None, Some(1200)]) {
+            let driver = driver(order);
+            let plan =
+                |cache: &Cache| Plan::upload(&driver, &ask.segments, (ask.rows, room), cache);
+            let run = |parts| case.within(&driver, &fill, ask.rows, plan, parts * part);
+            let bits = |[out, lse]: [Vec<f32>; 2]| -> Vec<u32> {
+                [out, lse].concat().into_iter().map(f32::to_bits).collect()
+            };
+            let (want, whole) = run(1 << 20);
+            let want = bits(want);
+            for most in [12, 7, 1] {
+                let (got, taken) = run(most);
+                assert_eq!(bits(got), want, "{window:?}, {most} parts");
+                assert!(taken <= most.max(5) * part && taken < whole, "{taken} bytes of {whole}");
+            }
+        }
+    }
 }
 
 #[test]
