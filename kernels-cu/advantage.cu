@@ -93,7 +93,10 @@ KERNEL void advantage_apply_f32(const float* rewards, const u32* members, const 
     u32 end = starts[blockIdx.x + 1];
     for (u32 i = starts[blockIdx.x] + threadIdx.x; i < end; i += WARP_LANES) {
         double advantage = (double(rewards[members[i]]) - mean) / divisor;
-        out[members[i]] = float(min(max(advantage, -FLOAT_MAX), FLOAT_MAX));
+        // Compared, since min and max would make a number of what is none.
+        if (advantage > FLOAT_MAX) advantage = FLOAT_MAX;
+        if (advantage < -FLOAT_MAX) advantage = -FLOAT_MAX;
+        out[members[i]] = float(advantage);
     }
 }
 EXPORT(advantage_apply_f32)

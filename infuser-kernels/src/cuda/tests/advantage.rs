@@ -74,6 +74,23 @@ pub(super) fn check(driver: &Driver) {
             }
         }
     }
+    check_nan(driver);
+}
+
+/// A reward that is no number spoils its own group, whatever the group's size, and no other.
+fn check_nan(driver: &Driver) {
+    let (mut rewards, groups) = (hard_values(3, 50), (0..50).map(|i| i % 5).collect::<Vec<u32>>());
+    rewards[7] = f32::NAN;
+    rewards.push(f32::NAN);
+    let groups = [groups, vec![9]].concat();
+    for by in [Normalisation::GroupStd, Normalisation::Centred] {
+        for singleton in [Singleton::Zero, Singleton::Raw] {
+            let got = run(driver, &rewards, &groups, by, singleton);
+            let spoilt = got.iter().map(|advantage| advantage.is_nan());
+            let want = groups.iter().map(|group| [2, 9].contains(group));
+            assert!(spoilt.eq(want), "{by:?}, {singleton:?}: {got:?}");
+        }
+    }
 }
 
 #[test]
