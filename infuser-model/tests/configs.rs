@@ -130,6 +130,10 @@ fn end_tokens_come_in_every_form() {
     let generation = r#"{"eos_token_id": [7, 2]}"#;
     std::fs::write(folder.path().join("generation_config.json"), generation).unwrap();
     assert_eq!(ModelConfig::read(folder.path()).unwrap().eos_tokens, [2, 7]);
+    // Ids that the model cannot draw end nothing.
+    let generation = r#"{"eos_token_id": [151645, 3, 4294967295]}"#;
+    std::fs::write(folder.path().join("generation_config.json"), generation).unwrap();
+    assert_eq!(ModelConfig::read(folder.path()).unwrap().eos_tokens, [2, 3]);
     // So many that comparing each with each would take minutes.
     let mut many: Vec<u32> = (0..1_000_000).rev().collect();
     let config = with("llama", json!({"eos_token_id": [2, 5, 2], "vocab_size": many.len()}));

@@ -152,20 +152,20 @@ pub(super) fn add_eos_tokens(config: &mut ModelConfig, path: &Path, text: &[u8])
     Ok(())
 }
 
+/// An id outside the vocabulary is left out: a model with few tokens may have kept the id of its family, which
+/// it can never draw.
 fn tokens(value: Option<&Value>, vocab: usize) -> std::result::Result<Vec<u32>, String> {
     let one = |value: &Value| {
         let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
-        let id = id.ok_or_else(|| format!("`eos_token_id` holds {value}, expected token ids"))?;
-        if id as usize >= vocab {
-            return Err(format!("`eos_token_id` {id} is outside the vocabulary of {vocab}"));
-        }
-        Ok(id)
+        id.ok_or_else(|| format!("`eos_token_id` holds {value}, expected token ids"))
     };
-    match value {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(list)) => list.iter().map(one).collect(),
-        Some(value) => Ok(vec![one(value)?]),
-    }
+    let mut ids = match value {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(list)) => list.iter().map(one).collect::<std::result::Result<_, _>>()?,
+        Some(value) => vec![one(value)?],
+    };
+    ids.retain(|id| (*id as usize) < vocab);
+    Ok(ids)
 }
 
 fn resolve(raw: Raw) -> std::result::Result<ModelConfig, String> {
