@@ -61,11 +61,14 @@ fn sizes_beyond_all_machines_are_counted() {
         "num_key_value_heads": 2147483648, "head_dim": 2147483648}"#;
     let config = ModelConfig::parse("config.json".as_ref(), text).unwrap();
     // Keys and values, of 2^31 heads of width 2^31, in 2^12 layers.
-    assert_eq!(memory::cache_bytes_per_token(&config, &Device::Cpu), 2 * 4 << (31 + 31 + 12));
-    assert_eq!(memory::cache_bytes_per_token(&config, &emulated()), 2 * 2 << (31 + 31 + 12));
+    assert_eq!(memory::cache_bytes_per_token(&config, &Device::Cpu), (2 * 4) << (31 + 31 + 12));
+    assert_eq!(memory::cache_bytes_per_token(&config, &emulated()), (2 * 2) << (31 + 31 + 12));
     // Four projections of 2^62 rows or columns by 2^31 in each layer, and more.
     let weights = memory::weights_bytes(&config, &Device::Cpu);
-    assert!(weights > 4 * 4 << (62 + 31 + 12) && weights < 5 * 4 << (62 + 31 + 12), "{weights}");
+    assert!(
+        weights > (4 * 4) << (62 + 31 + 12) && weights < (5 * 4) << (62 + 31 + 12),
+        "{weights}"
+    );
     let packed = memory::packed_bytes(&config, &Device::Cpu);
     assert!(packed > weights / 2 && packed <= weights, "{packed}");
     for keep in [Keep::Nothing, Keep::BlockInputs, Keep::Everything] {

@@ -126,7 +126,7 @@ fn poisoned(name: &str, value: f32) -> (Model, Optimizer) {
         last.copy_from_f32(&values).unwrap();
     } else {
         // A gradient whose square is beyond f32.
-        let settings = OptimizerSettings { max_norm: None, ..optimizer.settings().clone() };
+        let settings = OptimizerSettings { max_norm: None, ..*optimizer.settings() };
         optimizer = optimizer.with_settings(settings);
         let mut gradients = Tensors::zeros(model.layout(), Device::Cpu).unwrap();
         let last = gradients.buffers_mut().last_mut().unwrap();

@@ -238,7 +238,7 @@ impl<'m> Engine<'m> {
     /// computes no more: [`Error::Setting`]. A request that cannot be served is no error: its sample
     /// ends with [`FinishReason::Error`], and the others go on.
     pub fn step(&mut self) -> Result<Vec<Sample>> {
-        if !(self.failed && !self.ready.is_empty()) {
+        if !self.failed || self.ready.is_empty() {
             self.advance()?;
         }
         Ok(self.take(|_| true))
