@@ -40,7 +40,7 @@ pub(crate) use train::{Recipes, Train};
 #[command(name = "infuser", version, propagate_version = true)]
 pub(crate) struct Args {
     /// Worker threads; all processors if left out.
-    #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, global = true, value_name = "N", value_parser = up_to::<1024>)]
     pub(crate) threads: Option<usize>,
     /// Compute on the CPU with vectors alone, as processors without AMX do: other last bits, and slower but
     /// for one sequence at a time.
@@ -178,7 +178,7 @@ pub(crate) struct Generate {
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) max_tokens: usize,
     /// Samples for each prompt.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = up_to::<65536>)]
     pub(crate) samples: usize,
     /// Add `raw_logprobs` (as the model gives them, at temperature 1) and `entropy` to each sample.
     #[arg(long)]
@@ -204,6 +204,14 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
         _ => Err("must be a number from 0 to 1".into()),
+    }
+}
+
+/// A number that a slip of the finger has not made absurd.
+fn up_to<const MOST: usize>(text: &str) -> Result<usize, String> {
+    match at_least_one(text)? {
+        number if number > MOST => Err(format!("must be at most {MOST}")),
+        number => Ok(number),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     args::{Choice, OnDevice},
     failure::Failure,
     report::bytes,
+    say::say,
 };
 
 /// A folder with NVIDIA's compiler and cuBLASLt, where the system's loader does not find them.
@@ -35,11 +36,11 @@ pub(crate) fn open(choice: OnDevice) -> Result<Device, Failure> {
         Choice::Auto if cuda::gpus() == 0 => Ok(Device::Cpu),
         Choice::Auto => match gpu() {
             Ok(device) => {
-                eprintln!("device cuda: the first GPU, in bf16 (--device cpu for the processor)");
+                say("device cuda: the first GPU, in bf16 (--device cpu for the processor)");
                 Ok(device)
             }
             Err(error) => {
-                eprintln!("device cpu: there is a GPU, but {error}");
+                say(format_args!("device cpu: there is a GPU, but {error}"));
                 Ok(Device::Cpu)
             }
         },

@@ -12,7 +12,10 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use infuser_model::Monitor;
 
-use crate::failure::{Failure, INTERRUPTED};
+use crate::{
+    failure::{Failure, INTERRUPTED},
+    say::say,
+};
 
 /// Progress, and the wish to stop.
 pub(crate) struct Display {
@@ -21,8 +24,6 @@ pub(crate) struct Display {
     stage: Mutex<Shown>,
     /// Milliseconds from `started` to the last sign of life.
     moved: AtomicU64,
-    /// Tokens that were drawn.
-    tokens: AtomicU64,
     stop: Arc<AtomicBool>,
 }
 
@@ -46,7 +47,7 @@ impl Display {
             if asked.swap(true, Ordering::Relaxed) {
                 std::process::exit(INTERRUPTED.into());
             }
-            eprintln!("\nstopping; Ctrl-C again stops at once");
+            say("\nstopping; Ctrl-C again stops at once");
         };
         ctrlc::set_handler(handler)
             .map_err(|error| Failure::failed("cannot watch for Ctrl-C", error))?;
@@ -61,7 +62,6 @@ impl Display {
                 note: String::new(),
             }),
             moved: AtomicU64::new(0),
-            tokens: AtomicU64::new(0),
             stop,
         }))
     }
@@ -104,12 +104,7 @@ impl Display {
 
     /// A line that stays.
     pub(crate) fn line(&self, text: &str) {
-        self.stage().bar.suspend(|| eprintln!("{text}"));
-    }
-
-    /// Tokens drawn so far.
-    pub(crate) fn tokens(&self) -> u64 {
-        self.tokens.load(Ordering::Relaxed)
+        self.stage().bar.suspend(|| say(text));
     }
 
     fn touch(&self) {
@@ -148,7 +143,6 @@ impl Display {
 impl Monitor for Display {
     fn advance(&self, items: usize, tokens: usize) {
         self.touch();
-        self.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
         let mut stage = self.stage();
         stage.bar.inc(items as u64);
         stage.tokens += tokens as u64;
@@ -181,6 +175,6 @@ mod tests {
         std::thread::sleep(Duration::from_millis(5));
         display.advance(1, 10);
         assert!(display.stalled(0, &mut said).is_some(), "it moved, and stands again");
-        assert_eq!(display.tokens(), 10);
+        assert_eq!(display.stage().tokens, 10);
     }
 }

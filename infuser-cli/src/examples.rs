@@ -11,6 +11,7 @@ use infuser_model::{ModelConfig, supervised::Example};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
+use crate::say::say;
 
 /// Turns lines into examples.
 struct Reader<'a> {
@@ -50,7 +51,9 @@ pub(crate) fn read(
     }
     if long > 0 {
         let most = config.max_positions;
-        eprintln!("{long} examples are longer than the model's {most} positions and are left out");
+        say(format_args!(
+            "{long} examples are longer than the model's {most} positions and are left out"
+        ));
     }
     if examples.is_empty() {
         return Err(Failure::bad_input("data.files holds nothing to learn from"));

@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, io, process::ExitCode};
 
+use crate::say::say;
+
 /// The exit code of what was stopped and can go on.
 pub(crate) const INTERRUPTED: u8 = 3;
 
@@ -85,7 +87,7 @@ impl Failure {
             return;
         }
         let label = if self.kind == Kind::Interrupted { "stopped" } else { "error" };
-        eprintln!("{label}: {}", told(&self.error).join("\n  caused by: "));
+        say(format_args!("{label}: {}", told(&self.error).join("\n  caused by: ")));
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Instant};
 
-use infuser_data::{files, prompt::Ask, tokenizer::Controls};
+use infuser_data::{files, prompt::Ask, suite::Item, tokenizer::Controls};
 use infuser_kernels::Device;
 use infuser_model::{Batch, ModelConfig, memory};
 use infuser_rl::{
@@ -12,6 +12,7 @@ use infuser_rl::{
     train::Inputs,
     voice::{Put, Voice},
 };
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
@@ -179,6 +180,40 @@ fn duration(secs: f64) -> String {
         secs if secs < 172_800.0 => format!("{:.0} h", secs / 3600.0),
         secs => format!("{:.0} days", secs / 86_400.0),
     }
+}
+
+/// A line for each set of which questions will go unanswered, being too long for the solver.
+///
+/// # Errors
+/// All of a set is.
+pub(crate) fn too_long(
+    config: &Config,
+    voice: &Voice,
+    positions: usize,
+    inputs: &Inputs,
+) -> Result<Vec<String>, Failure> {
+    let allowed = config.solver.rollout.max_prompt_tokens;
+    let most = allowed.min(positions.saturating_sub(1));
+    let mut lines = Vec::new();
+    for (key, items) in [("data.dev", &inputs.dev), ("data.test", &inputs.test)] {
+        let prompt = |item: &Item| voice.prompt(&Ask::Answer(&item.question));
+        let lengths: Vec<usize> =
+            items.par_iter().map(|item| Ok(prompt(item)?.len())).collect::<Result<_, Failure>>()?;
+        let count = lengths.iter().filter(|length| **length > most).count();
+        if count == 0 {
+            continue;
+        }
+        let text = format!(
+            "{key}: {count} of {} prompts are longer than {most} tokens (solver.rollout.max_prompt_tokens = \
+             {allowed}, and the model has {positions} positions)",
+            items.len()
+        );
+        if count == items.len() {
+            return Err(Failure::bad_input(text));
+        }
+        lines.push(format!("{text}; they are left out"));
+    }
+    Ok(lines)
 }
 
 /// The first prompt of each role, as its model gets it.

@@ -1,5 +1,7 @@
 //! `infuser`: parse the command line, run one command, turn its outcome into an exit code.
 
+#![warn(clippy::print_stderr)]
+
 mod args;
 mod assets;
 mod chart;
@@ -17,6 +19,7 @@ mod questions;
 mod recipes;
 mod report;
 mod run;
+mod say;
 mod setup;
 mod statistics;
 

@@ -1,6 +1,6 @@
 //! Numbers for people, and the progress bar.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, path::Path};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -28,6 +28,16 @@ pub(crate) fn grouped(count: u128) -> String {
     text
 }
 
+/// A path as a shell takes it.
+pub(crate) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// A bar on standard error if a person is looking, else nothing.
 pub(crate) fn progress(total: usize, what: &'static str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
@@ -47,6 +57,18 @@ pub(crate) fn progress(total: usize, what: &'static str) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shell_takes_a_quoted_path_as_it_is() {
+        for (path, want) in [
+            ("runs/tiny-001", "runs/tiny-001"),
+            ("a b/run 1", "'a b/run 1'"),
+            ("it's", r"'it'\''s'"),
+            ("$x", "'$x'"),
+        ] {
+            assert_eq!(quoted(path.as_ref()), want);
+        }
+    }
 
     #[test]
     fn numbers_read_well() {

@@ -22,7 +22,7 @@ use infuser_rl::{
     voice::Voice,
 };
 
-use crate::{args::share, assets, failure::Failure};
+use crate::{args::share, assets, failure::Failure, say::say};
 
 /// Folders of the models.
 #[derive(Debug, Clone)]
@@ -159,9 +159,9 @@ fn items(key: &str, path: &Path, part: Part) -> Result<Vec<Item>, Failure> {
         }
         if !skipped.is_empty() {
             let (count, place) = (skipped.len(), path.display());
-            eprintln!(
+            say(format_args!(
                 "{key}: {count} records of {place} hold nothing that can be asked and graded"
-            );
+            ));
         }
         return Ok(items);
     };
@@ -170,6 +170,9 @@ fn items(key: &str, path: &Path, part: Part) -> Result<Vec<Item>, Failure> {
         Some((skill, count.parse::<usize>().ok()?))
     });
     let (skill, count) = parsed.ok_or_else(|| wrong_world(key, path))?;
+    if count == 0 {
+        return Err(Failure::bad_input(format!("{key}: {} holds no question", path.display())));
+    }
     target(skill, part, count)
 }
 

@@ -7,7 +7,7 @@ use crate::program::{fixture, infuser, on_lines, stderr};
 
 /// Asserts exit code 2 and one `error:` line that says all of this.
 #[track_caller]
-fn assert_refused(output: &std::process::Output, parts: &[&str]) {
+pub(crate) fn assert_refused(output: &std::process::Output, parts: &[&str]) {
     let text = stderr(output);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(output.stdout.is_empty(), "nothing half-done is printed");

@@ -10,6 +10,7 @@
 //! - `chat`: conversations
 //! - `text`: texts and conversations in place of tokens
 //! - `train`: co-training, killed and resumed
+//! - `starting`: what is refused and told before a run begins, messages that nobody reads
 //! - `real_files`: files of a user, from Markdown to co-training
 //! - `sets`: question sets come in, are shown, and are looked for in a pool
 
@@ -24,5 +25,6 @@ mod real_files;
 mod results;
 mod score;
 mod sets;
+mod starting;
 mod text;
 mod train;

@@ -65,6 +65,28 @@ pub struct Inputs {
     pub world: bool,
 }
 
+impl Inputs {
+    /// Whether all is there that the settings need.
+    ///
+    /// # Errors
+    /// [`Error::Setting`]: a set or pool that is missing or empty; a pool smaller than a batch.
+    pub fn check(&self, config: &Config) -> Result<()> {
+        let missing = |what: &str| Err(Error::Setting(format!("{what} is empty")));
+        if config.needs_dev() && self.dev.is_empty() {
+            return missing("the dev set");
+        }
+        match (&self.pool, config.questions.source) {
+            _ if !config.writes() => Ok(()),
+            (None, Source::Documents) => missing("the pool of documents"),
+            (Some(pool), Source::Documents) => {
+                let mut cursor = Cursor::new(pool, config.run.seed);
+                Ok(cursor.next_batch(config.questions.batch).map(drop)?)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Keeps what stages make.
 pub trait Store {
     /// The output of a stage that finished before; `None` if it did not.
@@ -137,12 +159,9 @@ impl Trainer {
         generator: Option<Role>,
     ) -> Result<Self> {
         config.check()?;
-        let missing = |what: &str| Err(Error::Setting(format!("{what} is empty")));
-        if config.needs_dev() && inputs.dev.is_empty() {
-            return missing("the dev set");
-        }
+        inputs.check(&config)?;
         if config.writes() && generator.is_none() {
-            return missing("the place of the generator");
+            return Err(Error::Setting("the place of the generator is empty".into()));
         }
         let roles = [
             ("solver", Some(&solver), config.solver.rollout),
@@ -155,9 +174,6 @@ impl Trainer {
         }
         let cursor = match (&inputs.pool, config.questions.source) {
             (Some(pool), Source::Documents) => Some(Cursor::new(pool, config.run.seed)),
-            (None, Source::Documents) if config.run.mode != Mode::DevOnly => {
-                return missing("the pool of documents");
-            }
             _ => None,
         };
         let seeds = matches!(config.questions.source, Source::Seeded { .. })

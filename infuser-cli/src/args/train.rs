@@ -26,7 +26,7 @@ pub(crate) struct Train {
     /// A recipe by name; `infuser recipes` lists them.
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     pub(crate) recipe: Option<String>,
-    /// A file of settings; it may say `extends = \"RECIPE\"`.
+    /// A file of settings; it may say `extends = "RECIPE"`.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// One setting over all others; may be given again.
@@ -36,7 +36,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Go on with a run: that of --out, else the newest under `runs` that has not ended.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     pub(crate) resume: bool,
     /// With --resume: go on even if settings have changed.
     #[arg(long, requires = "resume")]

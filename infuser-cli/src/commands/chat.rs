@@ -23,6 +23,7 @@ use crate::{
     device,
     encoder::{Decoder, Encoder},
     failure::Failure,
+    say::say,
 };
 
 /// What a line asks for.
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &Chat) -> Result<(), Failure> {
         stop,
     };
     if !talk.encoder.has_template() {
-        eprintln!("no chat template: each line is continued as a text of its own");
+        say("no chat template: each line is continued as a text of its own");
     }
     let mut editor = DefaultEditor::with_config(Config::default())
         .map_err(|error| Failure::failed("cannot read lines", error))?;
@@ -86,7 +87,7 @@ pub(crate) fn run(args: &Chat) -> Result<(), Failure> {
         }
     }
     if let Some(note) = device::graph_note(&model.device()) {
-        eprintln!("{note}");
+        say(&note);
     }
     Ok(())
 }
@@ -96,7 +97,7 @@ fn read(editor: &mut DefaultEditor) -> Result<Line, Failure> {
         let text = match editor.readline("> ") {
             Ok(text) => text,
             Err(ReadlineError::Interrupted) => {
-                eprintln!("(Ctrl-D or /quit leaves)");
+                say("(Ctrl-D or /quit leaves)");
                 continue;
             }
             Err(ReadlineError::Eof) => return Ok(Line::Quit),
@@ -107,7 +108,7 @@ fn read(editor: &mut DefaultEditor) -> Result<Line, Failure> {
             "/quit" | "/exit" => return Ok(Line::Quit),
             "/new" => return Ok(Line::New),
             command if command.starts_with('/') => {
-                eprintln!("{command} is no command; there are /new and /quit");
+                say(format_args!("{command} is no command; there are /new and /quit"));
             }
             _ => {
                 // A line that cannot be remembered can still be answered.
@@ -140,7 +141,7 @@ impl Talk<'_> {
             self.engine.submit(request).map_err(|error| error.to_string())
         });
         if let Err(problem) = submitted {
-            eprintln!("{problem} (/new starts a new conversation)");
+            say(format_args!("{problem} (/new starts a new conversation)"));
             self.messages.pop();
             return Ok(());
         }
@@ -154,7 +155,9 @@ impl Talk<'_> {
             let reused = counters.shared_tokens - before.shared_tokens;
             let seconds = started.elapsed().as_secs_f64();
             let rate = new as f64 / seconds.max(1e-9);
-            eprintln!("({new} tokens in {seconds:.1} s, {rate:.0} a second; {reused} reused)");
+            say(format_args!(
+                "({new} tokens in {seconds:.1} s, {rate:.0} a second; {reused} reused)"
+            ));
         }
         Ok(())
     }
@@ -171,7 +174,7 @@ impl Talk<'_> {
                 print_rest(&mut printed, &text)?;
                 end_line(&printed)?;
                 if let FinishReason::Error(problem) = finish_reason {
-                    eprintln!("{problem} (/new starts a new conversation)");
+                    say(format_args!("{problem} (/new starts a new conversation)"));
                 }
                 return Ok(text);
             }
@@ -182,7 +185,7 @@ impl Talk<'_> {
             if self.stop.swap(false, Ordering::Relaxed) {
                 self.engine.cancel(self.answers);
                 end_line(&printed)?;
-                eprintln!("(stopped)");
+                say("(stopped)");
                 return Ok(printed);
             }
         }

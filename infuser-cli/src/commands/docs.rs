@@ -12,6 +12,7 @@ use crate::{
     args::DocsBuild,
     failure::Failure,
     report::{grouped, progress},
+    say::say,
 };
 
 pub(crate) fn build(args: &DocsBuild) -> Result<(), Failure> {
@@ -28,7 +29,7 @@ pub(crate) fn build(args: &DocsBuild) -> Result<(), Failure> {
     let built = document::build(&sources, options, &count, &|| bar.inc(1));
     bar.finish_and_clear();
     let built = built?;
-    eprint!("{}", table(&built.report, args.tokenizer.is_none()));
+    say(table(&built.report, args.tokenizer.is_none()).trim_end());
     if built.documents.is_empty() {
         let what = if built.report.files == 0 { "no file could be read" } else { "no document" };
         return Err(Failure::stopped(format!("{what}: {} is not written", args.out.display())));
@@ -37,7 +38,7 @@ pub(crate) fn build(args: &DocsBuild) -> Result<(), Failure> {
         file.line(document)?;
     }
     file.finish()?;
-    eprintln!("written to {}", args.out.display());
+    say(format_args!("written to {}", args.out.display()));
     Ok(())
 }
 

@@ -20,6 +20,7 @@ use crate::{
     failure::Failure,
     jsonl::{Output, Sequence, read_sequences},
     report::progress,
+    say::say,
 };
 
 #[derive(Serialize)]
@@ -62,7 +63,7 @@ pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
     let failed = write(&mut engine, &order, &names, args, &mut output)?;
     output.finish()?;
     if let Some(note) = device::graph_note(&model.device()) {
-        eprintln!("{note}");
+        say(&note);
     }
     match failed {
         0 => Ok(()),

@@ -15,6 +15,7 @@ use crate::{
     failure::Failure,
     jsonl::{self, Output},
     report::grouped,
+    say::say,
 };
 
 /// Letters of a question whose choices are not given: the most that public sets have.
@@ -75,7 +76,7 @@ pub(crate) fn run(args: &Grade) -> Result<(), Failure> {
         })?;
     }
     output.finish()?;
-    eprint!("{}", totals(&tasks, &grades));
+    say(totals(&tasks, &grades).trim_end());
     Ok(())
 }
 

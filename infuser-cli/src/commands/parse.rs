@@ -18,6 +18,7 @@ use crate::{
     failure::Failure,
     jsonl::{self, Output},
     report::grouped,
+    say::say,
 };
 
 /// One line of input, checked.
@@ -66,7 +67,7 @@ pub(crate) fn run(args: &Parse) -> Result<(), Failure> {
         output.line(&Line::new(&raw.id, found))?;
     }
     output.finish()?;
-    eprint!("{}", totals(&found));
+    say(totals(&found).trim_end());
     Ok(())
 }
 

@@ -184,6 +184,8 @@ impl Training {
     }
 
     fn finish(&self) -> Result<(), Failure> {
+        // First what refuses weights that are no numbers.
+        self.save(self.settings.steps)?;
         let target = self.folder.path().join("model");
         if target.exists() {
             fs::remove_dir_all(&target).map_err(|c| Failure::output(target.display(), c))?;
@@ -191,7 +193,6 @@ impl Training {
         let options =
             SaveOptions { dtype: SaveDtype::Bf16, shard_bytes: 4 << 30, source: &self.source };
         checkpoint::save(&self.model, &target, &options)?;
-        self.save(self.settings.steps)?;
         let page = format!("model         {}\n", target.display());
         let mut out = std::io::stdout().lock();
         out.write_all(page.as_bytes()).map_err(|error| Failure::output("standard output", error))

@@ -8,7 +8,7 @@ use infuser_model::{
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{args::Score, failure::Failure, jsonl::Output, questions::Loaded};
+use crate::{args::Score, failure::Failure, jsonl::Output, questions::Loaded, say::say};
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -77,10 +77,15 @@ pub(crate) fn run(args: &Score) -> Result<(), Failure> {
     let count =
         |name: &str| scores.questions.iter().filter(|score| path_name(score.path) == name).count();
     let (all, silent, stored) = (scores.questions.len(), count("silent"), count("stored"));
-    eprintln!("{all} questions, {silent} without a gradient; target of norm {:.6}", target.norm());
+    say(format_args!(
+        "{all} questions, {silent} without a gradient; target of norm {:.6}",
+        target.norm()
+    ));
     if stored > 0 {
         let limit = args.inputs.batch_tokens;
-        eprintln!("{stored} did not fit into {limit} tokens and went through a stored gradient");
+        say(format_args!(
+            "{stored} did not fit into {limit} tokens and went through a stored gradient"
+        ));
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use crate::{
     plan::{Layer, Resolved, resolve},
     recipes,
     run::{Folder, next_free, title, titled},
+    say::say,
     setup::{self, Folders},
 };
 
@@ -68,6 +69,11 @@ fn dry_run(args: &Train) -> Result<(), Failure> {
     let folders = Folders::find(&plan.value, folder.path())?;
     let (solver, generator) = folders.configs()?;
     let inputs = setup::inputs(&plan.value)?;
+    inputs.check(&plan.value)?;
+    let voice = setup::voice(&plan.value, &folders.solver)?;
+    for line in forecast::too_long(&plan.value, &voice, solver.max_positions, &inputs)? {
+        say(line);
+    }
     if let Some(path) = &args.prompts {
         forecast::write_prompts(path, &plan.value, &folders, &inputs)?;
     }
@@ -86,11 +92,19 @@ fn start(args: &Train) -> Result<(), Failure> {
     let plan = plan(args, None)?;
     let device = device::open(args.on)?;
     let out = args.out.clone().unwrap_or_else(|| next_free(Path::new(RUNS), &name(args)));
+    let is_new = !out.exists();
     let folder = Folder::create(&out)?;
-    let mut session = Session::open(&plan.value, folder, None, (name(args), device))?;
-    let text = titled(&session.recipe, &plan.text());
-    session.keeper.folder.write("plan.toml", &text)?;
-    session.finish()
+    let begun =
+        Session::open(&plan.value, folder, None, (name(args), device)).and_then(|session| {
+            let text = titled(&session.recipe, &plan.text());
+            session.keeper.folder.write("plan.toml", &text)?;
+            Ok(session)
+        });
+    if begun.is_err() && is_new {
+        // Nothing has begun: what was made for it goes. What is said is why, not that this failed too.
+        let _ = std::fs::remove_dir_all(&out);
+    }
+    begun?.finish()
 }
 
 /// The newest run under `runs` that has a plan and no summary.

@@ -7,7 +7,7 @@ use infuser_model::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{args::Validate, failure::Failure, jsonl::Output, plot, questions::Loaded};
+use crate::{args::Validate, failure::Failure, jsonl::Output, plot, questions::Loaded, say::say};
 
 pub(crate) fn run(args: &Validate) -> Result<(), Failure> {
     if args.max_norm.is_some_and(|norm| norm.is_nan() || norm <= 0.0) {
@@ -86,13 +86,13 @@ fn described(report: &Report, ids: &[Value]) -> Value {
 /// A table for a person.
 fn summarise(report: &Report) {
     let cell = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
-    eprintln!(
+    say(format_args!(
         "{:<15} {:>9}  {:<22} {:>8} {:>8} {:>9} {:>10}",
         "step", "rate", "score", "Pearson", "Spearman", "same sign", "slope"
-    );
+    ));
     for trial in &report.trials {
         for (similarity, agreement) in Similarity::ALL.iter().zip(&trial.agreements) {
-            eprintln!(
+            say(format_args!(
                 "{:<15} {:>9.0e}  {:<22} {:>8} {:>8} {:>9} {:>10}",
                 trial.step.name(),
                 trial.learning_rate,
@@ -101,7 +101,7 @@ fn summarise(report: &Report) {
                 cell(agreement.spearman),
                 cell(agreement.same_sign),
                 cell(agreement.slope)
-            );
+            ));
         }
     }
 }

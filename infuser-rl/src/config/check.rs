@@ -11,6 +11,9 @@ use crate::{
     select::Filter,
 };
 
+/// Of one prompt.
+const MOST_SAMPLES: usize = 1 << 16;
+
 impl Config {
     /// Checks every number and combination.
     ///
@@ -229,6 +232,7 @@ impl Config {
         at_least_one("questions.batch", questions.batch)?;
         at_least_one("evaluation.every", evaluation.every as usize)?;
         at_least_one("evaluation.samples", evaluation.samples)?;
+        not_absurd("evaluation.samples", evaluation.samples)?;
         at_least_one("checkpoint.every", checkpoint.every as usize)?;
         at_least_one("checkpoint.keep", checkpoint.keep)?;
         if let Source::Seeded { examples } = questions.source {
@@ -278,6 +282,7 @@ impl Config {
 fn sampling(role: &str, rollout: &Rollout) -> Result<()> {
     let key = |name: &str| format!("{role}.rollout.{name}");
     at_least_one(&key("samples"), rollout.samples)?;
+    not_absurd(&key("samples"), rollout.samples)?;
     at_least_one(&key("max_tokens"), rollout.max_tokens)?;
     at_least_one(&key("max_prompt_tokens"), rollout.max_prompt_tokens)?;
     at_least_one(&key("cache_mib"), rollout.cache_mib)?;
@@ -335,6 +340,11 @@ fn refuse(wrong: bool, problem: &str) -> Result<()> {
 
 fn at_least_one(key: &str, count: usize) -> Result<()> {
     refuse(count == 0, &format!("{key} is 0, expected at least 1"))
+}
+
+/// A slip of the finger would ask for all memory before the first token.
+fn not_absurd(key: &str, count: usize) -> Result<()> {
+    refuse(count > MOST_SAMPLES, &format!("{key} is {count}, expected at most {MOST_SAMPLES}"))
 }
 
 fn within(key: &str, part: f64) -> Result<()> {

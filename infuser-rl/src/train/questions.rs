@@ -279,8 +279,8 @@ impl Trainer {
         let given = sourced.iter().any(|from| from.verifiable.is_some());
         if outputs.is_empty() && !given {
             return Err(Error::Guard(format!(
-                "{place}: every prompt is longer than generator.rollout.max_prompt_tokens = {}; raise it, or use \
-                 shorter documents",
+                "{place}: every prompt is longer than generator.rollout.max_prompt_tokens = {} (or than the model's \
+                 positions); raise it, or use shorter documents",
                 self.config.generator.rollout.max_prompt_tokens
             )));
         }

@@ -58,6 +58,14 @@ impl Keeper {
         parts.join("  ")
     }
 
+    /// What was seen before the first iteration.
+    pub(super) fn tell_before(&mut self) {
+        if !self.seen.is_empty() {
+            self.display.line(&format!("before training  {}", self.told()));
+        }
+        self.seen.clear();
+    }
+
     /// The line of an iteration, and one for a role that learned nothing in it.
     pub(super) fn tell(&mut self, done: u64, total: u64, secs: f64, left: f64) {
         self.display.line(&format!(

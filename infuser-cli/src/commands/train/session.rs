@@ -20,6 +20,7 @@ use crate::{
     forecast,
     plan::{Layer, resolve},
     recipes,
+    report::quoted,
     run::{Folder, Line, Log, read_metrics},
     setup::{self, Folders},
 };
@@ -31,7 +32,6 @@ pub(super) struct Session {
     pub(super) keeper: Keeper,
     display: Arc<Display>,
     pub(super) recipe: String,
-    started: Instant,
 }
 
 impl Session {
@@ -41,7 +41,6 @@ impl Session {
         resumed: Option<u64>,
         (recipe, device): (String, Device),
     ) -> Result<Self, Failure> {
-        let started = Instant::now();
         let folders = Folders::find(config, folder.path())?;
         let (solver, generator) = folders.configs()?;
         let memory = forecast::memory(config, &solver, generator.as_ref(), &device)?;
@@ -54,12 +53,16 @@ impl Session {
         display.line(&format!("device        {}", device::name(&device)));
         display.line(&memory.line(&device));
         let (solver, generator) = setup::roles(config, &folders, device)?;
+        let positions = solver.model.config().max_positions;
+        for line in forecast::too_long(config, &solver.voice, positions, &inputs)? {
+            display.line(&line);
+        }
         display.line(&forecast::time(config, &solver, &inputs)?);
         display.watch(config.guard.stall_secs);
         let trainer = Trainer::new(config.clone(), inputs, solver, generator)?;
         let log = Log::open(folder.path(), resumed, config.run.generator_updates)?;
         let keeper = Keeper::new(folder, log, display.clone());
-        Ok(Self { trainer, folders, keeper, display, recipe, started })
+        Ok(Self { trainer, folders, keeper, display, recipe })
     }
 
     pub(super) fn load(&mut self, iteration: u64) -> Result<(), Failure> {
@@ -73,7 +76,7 @@ impl Session {
     pub(super) fn finish(&mut self) -> Result<(), Failure> {
         let outcome = self.iterate();
         if let Err(failure) = outcome {
-            let place = self.keeper.folder.path().display();
+            let place = quoted(self.keeper.folder.path());
             return Err(failure.with_resume(&format!("infuser train --resume --out {place}")));
         }
         self.summarize()
@@ -83,6 +86,7 @@ impl Session {
         let total = self.trainer.config().run.iterations;
         if self.trainer.iteration() == 0 {
             self.trainer.test_before(&mut self.keeper, &*self.display)?;
+            self.keeper.tell_before();
         }
         let (from, start) = (self.trainer.iteration(), Instant::now());
         while self.trainer.iteration() < total {
@@ -147,8 +151,8 @@ impl Session {
         }
         let secs: f64 = by_stage.values().sum();
         let (solver, generator) = (updates(&lines, "solver"), updates(&lines, "gen"));
-        let tokens = self.display.tokens();
-        let rate = tokens as f64 / self.started.elapsed().as_secs_f64();
+        let tokens = tokens_drawn(&lines);
+        let rate = tokens / secs;
         let config = self.trainer.config();
         let memory = self.trainer.solver().model.device().memory_use();
         let mut summary = json!({
@@ -161,7 +165,7 @@ impl Session {
             "generator_updates": generator.0,
             "seconds": secs,
             "seconds_by_stage": by_stage,
-            "tokens_drawn": tokens,
+            "tokens_drawn": tokens as u64,
             "tokens_per_second": rate,
         });
         if let Some(note) = device::graph_note(&self.trainer.solver().model.device()) {
@@ -213,6 +217,22 @@ fn updates(lines: &[Line], role: &str) -> (usize, usize) {
     let all: Vec<&Line> =
         lines.iter().filter(|line| line.metrics.get(&prompts).is_some()).collect();
     (all.iter().filter(|line| line.metrics.get(&skipped).is_none()).count(), all.len())
+}
+
+/// Tokens of everything that was sampled, whichever process drew it.
+fn tokens_drawn(lines: &[Line]) -> f64 {
+    let families = [
+        ("dev_rollout", "answers"),
+        ("gen_question_rollout", "questions"),
+        ("gen_answer_rollout", "answers"),
+        ("test", "answers"),
+    ];
+    let of = |line: &Line, (family, what): (&str, &str)| {
+        let count = line.metrics.get(&format!("{family}/num_generated_{what}"))?;
+        Some(count * line.metrics.get(&format!("{family}/response_length_tokens/mean"))?)
+    };
+    let all = lines.iter().flat_map(|line| families.map(|family| of(line, family)));
+    all.flatten().sum::<f64>().round()
 }
 
 /// Takes up a checkpoint.

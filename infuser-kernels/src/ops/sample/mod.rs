@@ -108,7 +108,7 @@ impl Sampling {
     pub fn problem(&self) -> Option<String> {
         let Self::Random { temperature, top_k, top_p, min_p } = *self else { return None };
         if !(temperature > 0.0 && temperature.is_finite()) {
-            Some(format!("temperature {temperature} is not positive; use 0 for greedy decoding"))
+            Some(format!("temperature {temperature} is not above 0"))
         } else if !(top_p > 0.0 && top_p <= 1.0) {
             Some(format!("top-p {top_p} is not above 0 and at most 1"))
         } else if top_k == Some(0) {
