@@ -8,6 +8,7 @@
 
 mod candidate;
 mod cue;
+mod denial;
 #[cfg(test)]
 mod tests;
 mod weak;
@@ -16,6 +17,7 @@ use std::{borrow::Cow, cell::OnceCell};
 
 use memchr::memchr_iter;
 
+use self::cue::Weight;
 use super::{Grade, Reason, Submission, Verdict, find::final_part};
 use crate::question::{MAX_CHOICES, letter, plain};
 
@@ -176,7 +178,24 @@ fn decide(submission: Submission<'_>, choices: &Choices<'_>) -> Result<usize, Re
 
 /// The last announced decision, else what stands alone.
 fn read(text: &str, choices: &Choices<'_>) -> Reading {
-    let announced = cue::Cues::new(text).take(MAX_CUES).map(|cue| cue.read(text, choices));
-    let mut announced = announced.filter(|reading| *reading != Reading::Nothing);
-    announced.next().unwrap_or_else(|| weak::read(text, choices))
+    let (mut remark, mut mention) = (Reading::Nothing, Reading::Nothing);
+    let mut cues = cue::Cues::new(text);
+    for cue in cues.by_ref().take(MAX_CUES) {
+        let found = cue.read(text, choices);
+        if found == Reading::Nothing {
+            continue;
+        }
+        match cue.weight() {
+            // "The answer is A. … B is correct." decides for none.
+            Weight::Decision if remark != Reading::Nothing && remark != found => {
+                return Reading::Several;
+            }
+            Weight::Decision => return found,
+            Weight::Remark if remark == Reading::Nothing => remark = found,
+            Weight::Mention if mention == Reading::Nothing => mention = found,
+            Weight::Remark | Weight::Mention => {}
+        }
+    }
+    let said = [remark, mention].into_iter().find(|reading| *reading != Reading::Nothing);
+    said.unwrap_or_else(|| weak::read(text, cues.denied, choices))
 }

@@ -1,6 +1,6 @@
 //! What stands behind an announcement: a letter, a choice's text, a list, or nothing.
 
-use super::{Choices, Reading};
+use super::{Choices, Reading, denial};
 
 /// Whether an announcement must be linked to the answer by "is", ":" or "=".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +19,8 @@ const REACH: usize = 160;
 /// Bytes of a box that are read.
 const MAX_BOX: usize = 4000;
 
-/// Words that may stand between an announcement and its answer.
-const FILLERS: [&str; 59] = [
+/// Words that may stand between an announcement and its answer; adverbs may too.
+const FILLERS: [&str; 55] = [
     "above",
     "among",
     "an",
@@ -31,12 +31,10 @@ const FILLERS: [&str; 59] = [
     "by",
     "choice",
     "choices",
-    "clearly",
     "correct",
     "correcta",
     "corresponding",
     "da",
-    "definitely",
     "de",
     "either",
     "es",
@@ -48,26 +46,24 @@ const FILLERS: [&str; 59] = [
     "here",
     "hence",
     "indeed",
+    "instead",
     "ist",
     "la",
     "le",
     "letter",
-    "likely",
     "listed",
     "most",
     "my",
     "now",
     "of",
-    "only",
     "option",
     "options",
     "our",
-    "probably",
     "problem",
     "question",
+    "rather",
     "response",
     "should",
-    "simply",
     "so",
     "statement",
     "that",
@@ -95,12 +91,13 @@ const AFTER_LETTER: [&str; 24] = [
 /// Reads what is announced from byte `at` on.
 pub(super) fn read(text: &str, at: usize, link: Link, choices: &Choices<'_>) -> Reading {
     let mut cursor = Cursor { text, at, end: floor(text, at.saturating_add(REACH)), open: false };
-    let (mut linked, mut words) = (link == Link::None, 0);
-    let mut breaks = 0;
+    let (mut said, mut words) = (false, 0);
+    let (mut breaks, mut denied) = (0, false);
     loop {
         let Some(next) = cursor.peek() else { return Reading::Nothing };
+        let linked = said || link == Link::None;
         match next {
-            ':' | '=' | '：' => linked = true,
+            ':' | '=' | '：' => said = true,
             '\n' => {
                 breaks += 1;
                 if breaks > 3 || (!linked && words > 0) {
@@ -118,28 +115,40 @@ pub(super) fn read(text: &str, at: usize, link: Link, choices: &Choices<'_>) -> 
             ')' | ']' | '}' => {}
             '\\' => match cursor.command() {
                 Command::Skip => continue,
+                Command::Box(_) if denied => return Reading::Nothing,
                 Command::Box(at) => return boxed(text, at, choices),
                 Command::Other => return Reading::Nothing,
             },
-            '是' | '为' | '選' | '选' => linked = true,
+            '是' | '为' | '選' | '选' => said = true,
             _ if next.is_alphanumeric() => {
                 let word = cursor.word();
+                if denied {
+                    let Some(behind) = behind_but(&text[cursor.at..cursor.end]) else {
+                        return Reading::Nothing;
+                    };
+                    (denied, cursor.open) = (false, false);
+                    cursor.at += behind;
+                    continue;
+                }
                 if linked && let Some(index) = text_here(text, cursor.at, choices) {
                     return Reading::Choice(index);
                 }
                 if word.len() == 1 {
-                    let loose = link == Link::Loose && word.as_bytes()[0].is_ascii_uppercase();
-                    if !linked && !loose {
+                    let capital = word.as_bytes()[0].is_ascii_uppercase();
+                    // "We choose a, b > 0"
+                    if !(said || link != Link::Needed && capital || linked && cursor.open) {
                         return Reading::Nothing;
                     }
                     return letter(text, cursor.at, cursor.open, choices);
                 }
                 words += 1;
                 let is_link = listed(&LINKS, word);
-                if words > 12 || !(is_link || listed(&FILLERS, word)) {
+                denied = linked && word.eq_ignore_ascii_case("not");
+                let passed = is_link || denied || listed(&FILLERS, word);
+                if words > 12 || !(passed || denial::is_adverb(word)) {
                     return Reading::Nothing;
                 }
-                linked |= is_link;
+                said |= is_link;
                 cursor.at += word.len();
                 cursor.open = false;
                 continue;
@@ -149,6 +158,12 @@ pub(super) fn read(text: &str, at: usize, link: Link, choices: &Choices<'_>) -> 
         cursor.bump(next);
         cursor.open &= next == ' ' || next == '*' || next == '$';
     }
+}
+
+/// Where the right answer begins in "A but B", of which the first was denied.
+fn behind_but(text: &str) -> Option<usize> {
+    let sentence = &text[..text.find(['.', '!', '?', ';', '\n']).unwrap_or(text.len())];
+    sentence.find(" but ").map(|at| at + " but ".len())
 }
 
 /// Reads a box whose command begins at byte `at`.
@@ -289,7 +304,7 @@ pub(super) fn letter(text: &str, at: usize, open: bool, choices: &Choices<'_>) -
     let byte = text.as_bytes()[at];
     let Some(index) = choices.of_letter(byte) else { return Reading::Nothing };
     let rest = &text[at + 1..];
-    if !stands_alone(byte, rest, open) {
+    if !stands_alone(byte, rest, open) || denial::behind(rest) {
         return Reading::Nothing;
     }
     if lists_another(rest, index, choices) { Reading::Several } else { Reading::Choice(index) }

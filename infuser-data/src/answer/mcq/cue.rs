@@ -2,7 +2,8 @@
 
 use super::{
     Choices, Reading,
-    candidate::{self, Link},
+    candidate::{self, Link, listed},
+    denial,
 };
 
 /// A place where a decision may be announced.
@@ -13,7 +14,18 @@ pub(super) enum Cue {
     /// A box, whose command begins here.
     Box(usize),
     /// "… is correct": the answer ends here.
-    Behind(usize),
+    Behind(usize, Weight),
+}
+
+/// How much a letter in front of "is correct" says about the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// "… is the correct answer.": as much as an announcement.
+    Decision,
+    /// "… is correct.": less, but it contradicts an announcement of another letter before it.
+    Remark,
+    /// "… is correct in other contexts": nothing, beside an announcement.
+    Mention,
 }
 
 /// Words with the answer behind them, and whether "is", ":" or "=" must come between.
@@ -42,14 +54,16 @@ const BEHIND: [&str; 6] =
 
 /// Cues from the last to the first.
 pub(super) struct Cues<'a> {
-    text: &'a [u8],
+    text: &'a str,
     /// All from here on has been looked at.
     at: usize,
+    /// Whether an announcement was passed over because it is denied.
+    pub(super) denied: bool,
 }
 
 impl<'a> Cues<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text: text.as_bytes(), at: text.len() }
+        Self { text, at: text.len(), denied: false }
     }
 }
 
@@ -57,60 +71,97 @@ impl Iterator for Cues<'_> {
     type Item = Cue;
 
     fn next(&mut self) -> Option<Cue> {
+        let bytes = self.text.as_bytes();
         while self.at > 0 {
             self.at -= 1;
             let at = self.at;
             // Words begin behind what is no letter.
-            if at > 0 && self.text[at - 1].is_ascii_alphanumeric() && self.text[at] != b'\\' {
+            if at > 0 && bytes[at - 1].is_ascii_alphanumeric() && bytes[at] != b'\\' {
                 continue;
             }
-            let found = match self.text[at] {
+            let found = match bytes[at] {
                 b'\\' => is_box(self.text, at).then_some(Cue::Box(at)),
-                b'i' => {
-                    BEHIND.iter().any(|cue| said(self.text, at, cue)).then_some(Cue::Behind(at))
-                }
+                b'i' => behind(self.text, at),
                 b'A' | b'a' | b'C' | b'c' | b'G' | b'g' | b'O' | b'o' | b'P' | b'p' | b'R'
                 | b'r' | b'S' | b's' | 0xe7 => ahead(self.text, at),
                 _ => None,
             };
-            if found.is_some() {
-                return found;
+            match found {
+                Some(Cue::Ahead(..) | Cue::Box(_)) if self.is_denied(at) => self.denied = true,
+                Some(_) => return found,
+                None => {}
             }
         }
         None
     }
 }
 
-fn ahead(text: &[u8], at: usize) -> Option<Cue> {
-    let (word, link) = AHEAD.iter().find(|(word, _)| said(text, at, word))?;
+impl Cues<'_> {
+    /// Whether what stands before an announcement takes it back: "the answer is not `\boxed{A}`".
+    fn is_denied(&self, at: usize) -> bool {
+        let before = &self.text[..at];
+        if self.text.as_bytes()[at] != b'\\' {
+            return denial::before(before);
+        }
+        let not = ["not", "cannot", "never", "isn't", "isn’t"];
+        denial::clause_before(before).next().is_some_and(|word| listed(&not, word))
+    }
+}
+
+fn ahead(text: &str, at: usize) -> Option<Cue> {
+    let bytes = text.as_bytes();
+    let (word, link) = AHEAD.iter().find(|(word, _)| said(bytes, at, word))?;
     let end = at + word.len();
-    if *link == Link::None && negated(&text[..at]) {
-        return None;
-    }
     // "The closest option is (B)" says that none is right.
-    if matches!(*word, "option" | "choice") && !praised(&text[..at]) {
+    if matches!(*word, "option" | "choice") && !praised(&bytes[..at]) {
         return None;
     }
-    let plural = usize::from(text.get(end).is_some_and(|next| next.eq_ignore_ascii_case(&b's')));
-    let next = text.get(end + plural);
+    let plural = usize::from(bytes.get(end).is_some_and(|next| next.eq_ignore_ascii_case(&b's')));
+    let next = bytes.get(end + plural);
     // "answered", "optional", "selection" are other words; 答案 joins what follows.
     let whole = !next.is_some_and(u8::is_ascii_alphabetic);
     whole.then_some(Cue::Ahead(end + plural, *link))
+}
+
+fn is_box(text: &str, at: usize) -> bool {
+    ["boxed", "fbox", "Boxed"].iter().any(|name| text[at + 1..].starts_with(name))
+}
+
+fn behind(text: &str, at: usize) -> Option<Cue> {
+    let cue = BEHIND.iter().find(|cue| said(text.as_bytes(), at, cue))?;
+    let rest = &text[at + cue.len()..];
+    let (named, rest) = named(rest);
+    let weight = match goes_on(rest) {
+        true => Weight::Mention,
+        false if named || *cue == "is the answer" => Weight::Decision,
+        false => Weight::Remark,
+    };
+    Some(Cue::Behind(at, weight))
+}
+
+/// Whether "answer", "option" or the like follows, and what is behind it.
+fn named(rest: &str) -> (bool, &str) {
+    let word = rest.trim_start_matches(' ');
+    let names = ["answer", "option", "choice", "one"];
+    let name = names.iter().find(|name| said(word.as_bytes(), 0, name));
+    name.map_or((false, rest), |name| (true, &word[name.len()..]))
+}
+
+/// Whether a sentence goes on other than with a reason.
+fn goes_on(rest: &str) -> bool {
+    let marks = |next: char| next == ' ' || "*_`\"'”’)]}$,".contains(next);
+    let rest = rest.trim_start_matches(marks);
+    let word = &rest[..rest.find(|next: char| !next.is_alphanumeric()).unwrap_or(rest.len())];
+    let reasons = ["because", "since", "as", "so", "here", "given", "therefore", "thus", "and"];
+    let ends =
+        rest.is_empty() || rest.starts_with(['.', '!', ';', ':', '\n', '\r', '<', '\\', '—']);
+    !ends && !listed(&reasons, word)
 }
 
 /// Whether the word stands here, in either case.
 fn said(text: &[u8], at: usize, word: &str) -> bool {
     let here = text.get(at..at + word.len());
     here.is_some_and(|here| here.eq_ignore_ascii_case(word.as_bytes()))
-}
-
-/// Whether the word before is a "not".
-fn negated(before: &[u8]) -> bool {
-    let before = before.trim_ascii_end();
-    ["not", "n't", "never", "cannot", "n’t"].iter().any(|word| {
-        before.len() >= word.len()
-            && before[before.len() - word.len()..].eq_ignore_ascii_case(word.as_bytes())
-    })
 }
 
 /// Whether the word before says that what follows is the one.
@@ -122,53 +173,49 @@ fn praised(before: &[u8]) -> bool {
         .any(|praise| word.eq_ignore_ascii_case(praise.as_bytes()))
 }
 
-fn is_box(text: &[u8], at: usize) -> bool {
-    let rest = &text[at + 1..];
-    ["boxed", "fbox", "Boxed"].iter().any(|name| rest.starts_with(name.as_bytes()))
-}
-
 impl Cue {
     pub(super) fn read(self, text: &str, choices: &Choices<'_>) -> Reading {
         match self {
             Self::Ahead(at, link) => candidate::read(text, at, link, choices),
             Self::Box(at) => candidate::boxed(text, at, choices),
-            Self::Behind(at) => behind(text.as_bytes(), at, choices),
+            Self::Behind(at, _) => letter_before(text, at, choices),
+        }
+    }
+
+    pub(super) fn weight(self) -> Weight {
+        match self {
+            Self::Behind(_, weight) => weight,
+            Self::Ahead(..) | Self::Box(_) => Weight::Decision,
         }
     }
 }
 
 /// "(B) is correct": the letter before, unless a question or a condition is around it, or other
 /// paragraphs follow: whoever weighs one choice after the other says it of statements too.
-fn behind(text: &[u8], at: usize, choices: &Choices<'_>) -> Reading {
-    if text[at..].windows(2).any(|pair| pair == b"\n\n") {
+fn letter_before(text: &str, at: usize, choices: &Choices<'_>) -> Reading {
+    let bytes = text.as_bytes();
+    if bytes[at..].windows(2).any(|pair| pair == b"\n\n") {
         return Reading::Nothing;
     }
-    let line_end = text[at..].iter().take(40).position(|next| b".?!\n".contains(next));
-    if line_end.is_some_and(|end| text[at + end] == b'?') {
+    let line_end = bytes[at..].iter().take(40).position(|next| b".?!\n".contains(next));
+    if line_end.is_some_and(|end| bytes[at + end] == b'?') {
         return Reading::Nothing;
     }
     let is_wrapper = |byte: &u8| b" *_`\"'()[]{}$.:".contains(byte);
-    let wrappers = text[..at].iter().rev().take(8).take_while(|byte| is_wrapper(byte)).count();
+    let wrappers = bytes[..at].iter().rev().take(8).take_while(|byte| is_wrapper(byte)).count();
     let Some(letter_at) = (at - wrappers).checked_sub(1).filter(|_| wrappers > 0) else {
         return Reading::Nothing;
     };
-    let letter = text[letter_at];
-    let before = &text[..letter_at];
-    let starts = !before.last().is_some_and(|last| {
-        !last.is_ascii() || last.is_ascii_alphanumeric() || b"'-".contains(last)
-    });
+    let letter = bytes[letter_at];
     // "So I is correct" is the first person; lower case is a word or a name of a variable.
-    let Some(index) = choices
-        .of_letter(letter)
-        .filter(|_| starts && letter.is_ascii_uppercase() && letter != b'I')
-    else {
-        return Reading::Nothing;
-    };
-    let before = before.trim_ascii_end();
-    let word = before.rsplit(|byte| !byte.is_ascii_alphabetic()).next().unwrap_or(b"");
-    let joined = ["if", "whether", "or", "and", "nor", "neither", "either", "when", "why", "not"];
-    if joined.iter().any(|join| word.eq_ignore_ascii_case(join.as_bytes())) {
+    if !letter.is_ascii_uppercase() || letter == b'I' {
         return Reading::Nothing;
     }
-    Reading::Choice(index)
+    let before = &text[..letter_at];
+    let joins =
+        |last: char| !last.is_ascii() || last.is_ascii_alphanumeric() || "'-".contains(last);
+    if before.ends_with(joins) || denial::conditional(denial::clause_before(before)) {
+        return Reading::Nothing;
+    }
+    choices.of_letter(letter).map_or(Reading::Nothing, Reading::Choice)
 }

@@ -189,6 +189,92 @@ fn what_is_no_decision() {
 }
 
 #[test]
+fn a_mention_is_no_decision() {
+    check(
+        &COLOURS,
+        &[
+            ("The answer is B.\nOption A is correct only if it were red.", "B", "a condition"),
+            ("The answer is B.\nC is correct in other contexts.", "B", "another context"),
+            ("Answer: B\nReason: Statement A is correct but not the reason.", "B", "a statement"),
+            (r"\boxed{B} Although C is correct here.", "B", "a concession"),
+            ("The answer is B. Some say C is correct.", "B", "others say it"),
+            ("The answer is B. I doubt that C is correct.", "B", "a doubt"),
+            (
+                "The answer is A. Wait: B is correct.",
+                "?",
+                "two decisions, and neither announced again",
+            ),
+            ("The answer is A. Wait: so B is the correct answer.", "B", "announced again"),
+            ("The answer is B. Indeed B is right.", "B", "the same again"),
+            ("B is correct in this context.", "B", "the only word on it"),
+            ("We choose a, b so that a<b. Then it follows.\n\n**B**", "B", "names of variables"),
+            ("Let us pick c, d > 0. It holds.\n\nB", "B", "names of variables behind a verb"),
+            ("I pick (c).", "C", "lower case in brackets"),
+            ("The answer is A. Wait... The answer is certainly C.", "C", "an adverb"),
+            ("The answer is A. Wait... The answer is actually C.", "C", "another"),
+            ("The answer is A. No, the answer is obviously (C).", "C", "another, with brackets"),
+            ("The answer is rather C.", "C", "a word between"),
+            ("The answer is hardly C.", "-", "an adverb that denies"),
+            ("The answer is certainly a cell.", "-", "the article behind an adverb"),
+        ],
+    );
+}
+
+#[test]
+fn what_is_denied_is_no_decision() {
+    check(
+        &COLOURS,
+        &[
+            ("I don't think the answer is A.", "-", "denied before"),
+            (
+                "I do not believe that the correct answer is (A).",
+                "-",
+                "denied before, with words between",
+            ),
+            (
+                "I think not much is sure, but I think the answer is A.",
+                "A",
+                "another clause denies",
+            ),
+            ("I am not sure but I think the answer is A.", "A", "denied, then thought"),
+            ("The incorrect answer is A.", "-", "an adjective that denies"),
+            ("A tempting answer is A.\n\nThe right one? Hard.", "-", "another"),
+            ("Since A is wrong the answer is B.", "B", "a reason, not an adjective"),
+            ("Since it is not red the answer is B.", "B", "a reason that denies something else"),
+            ("It is not the case that x. The answer is B.", "B", "another sentence"),
+            ("It is not true that the answer is B.", "-", "denied as a whole"),
+            ("I doubt the answer is A.", "-", "doubt"),
+            ("No doubt the answer is A.", "A", "none"),
+            ("Some might say the answer is A, but this is wrong.", "-", "others say it"),
+            ("One might think the answer is A.", "-", "nobody says it"),
+            (
+                "If the answer is A then x. The text ends there, and nothing else is said.",
+                "-",
+                "a condition",
+            ),
+            ("If x = 2, the answer is A.", "A", "a condition of something else"),
+            ("The answer is A is false, so it is B", "-", "said to be false"),
+            ("The answer is A, but that is not right.", "-", "taken back"),
+            ("The answer is A, which is false.", "A", "what was asked for"),
+            ("The answer is A, but it is not obvious.", "A", "something else is denied"),
+            ("A is incorrect", "-", "the only letter is denied"),
+            ("It isn't A.", "-", "the only letter is denied otherwise"),
+            ("The answer is not A but B", "B", "one denied, one named"),
+            ("The answer is not A, but rather (B).", "B", "the same with brackets"),
+            ("The answer is not red but green.", "B", "the same with texts"),
+            ("The answer is not only A but also B", "-", "both"),
+            ("The answer is not A but close", "-", "none named"),
+            (r"The answer is not $\boxed{A}$", "-", "a box denied"),
+            (
+                "The answer is B. I would not say that the answer is A.",
+                "B",
+                "the one that is not denied",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn letters_alone() {
     check(
         &COLOURS,

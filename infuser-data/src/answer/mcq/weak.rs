@@ -3,6 +3,7 @@
 use super::{
     Choices, Reading,
     candidate::{letter, listed},
+    denial,
 };
 
 /// Bytes of an output in which a letter counts that nothing announces. In a longer one it is a mention.
@@ -11,8 +12,9 @@ const SHORT: usize = 200;
 /// Lines that are looked at for letters at their start.
 const MAX_LINES: usize = 400;
 
-/// A letter or text alone, a line's label, the only letter in brackets or of a short output.
-pub(super) fn read(text: &str, choices: &Choices<'_>) -> Reading {
+/// A letter or text alone; where no announcement is denied also a line's label, the only letter in
+/// brackets or of a short output.
+pub(super) fn read(text: &str, denied: bool, choices: &Choices<'_>) -> Reading {
     if let Some(index) = choices.of_text(text) {
         return Reading::Choice(index);
     }
@@ -25,6 +27,9 @@ pub(super) fn read(text: &str, choices: &Choices<'_>) -> Reading {
     }
     if let Some(index) = choices.of_text(last) {
         return Reading::Choice(index);
+    }
+    if denied {
+        return Reading::Nothing;
     }
     let readings = [
         only_label(text, choices),
@@ -75,19 +80,9 @@ fn only_label(text: &str, choices: &Choices<'_>) -> Reading {
     letter(first, at, true, choices)
 }
 
-/// Whether a letter is denied, supposed, said to be near only, or cut off: then it is not chosen.
-fn hedged(text: &str) -> bool {
-    const HEDGES: [&str; 13] = [
-        "boxed", "not", "cannot", "can't", "isn't", "never", "nor", "neither", "if", "whether",
-        "or", "closest", "nearest",
-    ];
-    let mut words = text.split(|next: char| !next.is_alphanumeric() && next != '\'');
-    words.any(|word| listed(&HEDGES, word))
-}
-
 /// The only letter in brackets of a short output's last line.
 fn only_bracketed(text: &str, line: &str, choices: &Choices<'_>) -> Reading {
-    if text.len() > SHORT || hedged(text) {
+    if text.len() > SHORT || denial::anywhere(text) {
         return Reading::Nothing;
     }
     let bytes = line.as_bytes();
@@ -104,7 +99,7 @@ fn only_letter(text: &str, choices: &Choices<'_>) -> Reading {
     if text.len() > SHORT || text.contains(['\n', '?']) {
         return Reading::Nothing;
     }
-    if hedged(text) {
+    if denial::anywhere(text) {
         return Reading::Nothing;
     }
     let bytes = text.as_bytes();
