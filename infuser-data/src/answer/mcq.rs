@@ -9,6 +9,7 @@
 mod candidate;
 mod cue;
 mod denial;
+mod several;
 #[cfg(test)]
 mod tests;
 mod weak;

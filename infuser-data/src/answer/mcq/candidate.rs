@@ -1,6 +1,9 @@
 //! What stands behind an announcement: a letter, a choice's text, a list, or nothing.
 
-use super::{Choices, Reading, denial};
+use super::{
+    Choices, Reading, denial,
+    several::{self, Place},
+};
 
 /// Whether an announcement must be linked to the answer by "is", ":" or "=".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,9 +169,21 @@ fn behind_but(text: &str) -> Option<usize> {
     sentence.find(" but ").map(|at| at + " but ".len())
 }
 
-/// Reads a box whose command begins at byte `at`.
+/// Reads a box whose command begins at byte `at`, and those that are joined to it.
 pub(super) fn boxed(text: &str, at: usize, choices: &Choices<'_>) -> Reading {
     let Some(content) = content(text, at) else { return Reading::Nothing };
+    let reading = inside(&text[content.clone()], choices);
+    let Reading::Choice(index) = reading else { return reading };
+    let is_other = |part: &str| match inside(part, choices) {
+        Reading::Choice(other) => other != index,
+        Reading::Several => true,
+        Reading::Nothing => false,
+    };
+    if several::boxes(text, at..content.end + 1, is_other) { Reading::Several } else { reading }
+}
+
+/// Reads what is inside a box.
+fn inside(content: &str, choices: &Choices<'_>) -> Reading {
     if let Some(index) = choices.of_text(unwrapped(content)) {
         return Reading::Choice(index);
     }
@@ -183,7 +198,10 @@ pub(super) fn boxed(text: &str, at: usize, choices: &Choices<'_>) -> Reading {
     let Some(first) = words.next() else { return Reading::Nothing };
     if first.len() == 1 && first.is_ascii() {
         let begin = inner.find(char::is_alphanumeric).unwrap_or(0);
-        return letter(inner, begin, true, choices);
+        let reading = letter(inner, begin, true, choices);
+        let Reading::Choice(index) = reading else { return reading };
+        let several = several::another(inner, begin + 1, Place::Box, index, choices);
+        return if several { Reading::Several } else { reading };
     }
     // `\boxed{Answer: C}`, `\boxed{Option C}`
     if listed(&["answer", "option", "choice", "letter", "the", "final", "correct"], first) {
@@ -192,8 +210,8 @@ pub(super) fn boxed(text: &str, at: usize, choices: &Choices<'_>) -> Reading {
     Reading::Nothing
 }
 
-/// What is inside the braces of a box, if they close.
-fn content(text: &str, at: usize) -> Option<&str> {
+/// Where the inside of a box is, if its braces close.
+fn content(text: &str, at: usize) -> Option<std::ops::Range<usize>> {
     let bytes = text.as_bytes();
     let end = bytes.len().min(at + MAX_BOX);
     let name =
@@ -210,7 +228,7 @@ fn content(text: &str, at: usize) -> Option<&str> {
             _ => {}
         }
         if depth == 0 {
-            return Some(&text[open + 1..open + i]);
+            return Some(open + 1..open + i);
         }
     }
     None
@@ -268,10 +286,7 @@ fn is_wrapper(next: char) -> bool {
 /// The choice whose text stands at byte `at`, as whole words; the longest.
 fn text_here(text: &str, at: usize, choices: &Choices<'_>) -> Option<usize> {
     let texts = choices.texts();
-    let fits = |i: &usize| {
-        let choice = texts[*i].trim_end_matches('.');
-        !choice.is_empty() && starts_with(&text[at..], choice)
-    };
+    let fits = |i: &usize| choices.begins(&text[at..], *i).is_some();
     let best = (0..texts.len()).filter(fits).max_by_key(|i| texts[*i].len())?;
     // Of choices that read alike but for case, the one that stands here as it is, else the first.
     let alike = |i: &usize| texts[*i].len() == texts[best].len() && fits(i);
@@ -279,24 +294,36 @@ fn text_here(text: &str, at: usize, choices: &Choices<'_>) -> Option<usize> {
     (0..=best).filter(alike).find(exact).or_else(|| (0..=best).find(alike))
 }
 
-/// Whether `text` starts with `words` (in lower case, single spaces), ending at the end of a word.
-fn starts_with(text: &str, words: &str) -> bool {
-    let mut chars = text.chars().flat_map(char::to_lowercase).peekable();
-    for expected in words.chars() {
-        if expected == ' ' {
-            let mut spaces = 0;
-            while chars.next_if(|next| next.is_whitespace()).is_some() {
-                spaces += 1;
-            }
-            if spaces == 0 {
-                return false;
-            }
-        } else if chars.next() != Some(expected) {
-            return false;
+impl Choices<'_> {
+    /// Where the text of a choice ends, if `text` begins with it, as whole words.
+    pub(super) fn begins(&self, text: &str, index: usize) -> Option<usize> {
+        let choice = self.texts()[index].trim_end_matches('.');
+        if choice.is_empty() { None } else { end_of(text, choice) }
+    }
+}
+
+/// Where `words` (in lower case, single spaces) end, if `text` begins with them and a word ends there.
+fn end_of(text: &str, words: &str) -> Option<usize> {
+    let mut expected = words.chars().peekable();
+    let mut chars = text.char_indices().peekable();
+    while let Some(next) = expected.next() {
+        if next == ' ' {
+            chars.next_if(|(_, next)| next.is_whitespace())?;
+            while chars.next_if(|(_, next)| next.is_whitespace()).is_some() {}
+            continue;
+        }
+        let mut lower = chars.next()?.1.to_lowercase();
+        if lower.next() != Some(next) {
+            return None;
+        }
+        for more in lower {
+            expected.next_if_eq(&more)?;
         }
     }
-    let ends_in_word = words.chars().next_back().is_some_and(char::is_alphanumeric);
-    !ends_in_word || !chars.peek().is_some_and(|next| next.is_alphanumeric())
+    let end = chars.peek().map_or(text.len(), |(at, _)| *at);
+    let in_word =
+        words.ends_with(char::is_alphanumeric) && text[end..].starts_with(char::is_alphanumeric);
+    (!in_word).then_some(end)
 }
 
 /// Whether the single letter at byte `at` is an answer, and the only one.
@@ -307,7 +334,8 @@ pub(super) fn letter(text: &str, at: usize, open: bool, choices: &Choices<'_>) -
     if !stands_alone(byte, rest, open) || denial::behind(rest) {
         return Reading::Nothing;
     }
-    if lists_another(rest, index, choices) { Reading::Several } else { Reading::Choice(index) }
+    let several = several::another(text, at + 1, Place::Text, index, choices);
+    if several { Reading::Several } else { Reading::Choice(index) }
 }
 
 /// Whether a letter with `rest` behind it is a letter, and not a word, a variable or an initial.
@@ -338,47 +366,6 @@ fn stands_alone(byte: u8, rest: &str, open: bool) -> bool {
     }
     let is_word = matches!(byte, b'A' | b'I') && spaced && !word.is_empty() && !open;
     !is_word || listed(&AFTER_LETTER, word)
-}
-
-/// Whether a second letter is named with the first: "A and B", "A, B", "A/B".
-fn lists_another(rest: &str, first: usize, choices: &Choices<'_>) -> bool {
-    let closers =
-        |next: char| next.is_whitespace() && next != '\n' || "*_`\"'”’)]}$".contains(next);
-    let openers =
-        |next: char| next.is_whitespace() && next != '\n' || "*_`\"'“‘([{$\\".contains(next);
-    let rest = rest.trim_start_matches(closers);
-    let joined = rest.strip_prefix([',', '/', '&', ';']).map(|rest| rest.trim_start_matches(' '));
-    let mut tail = joined.unwrap_or(rest);
-    let mut joined = joined.is_some();
-    for word in ["and/or ", "and ", "or "] {
-        if let Some(rest) = tail.strip_prefix(word) {
-            (tail, joined) = (rest, true);
-            break;
-        }
-    }
-    if !joined {
-        return false;
-    }
-    let tail = tail.trim_start_matches(openers);
-    let Some(byte) = tail.bytes().next().filter(u8::is_ascii_uppercase) else { return false };
-    if choices.of_letter(byte).is_none_or(|second| second == first) {
-        return false;
-    }
-    let after = &tail[1..];
-    if after.chars().next().is_some_and(|next| next.is_alphanumeric() || "'’-".contains(next)) {
-        return false;
-    }
-    // "B, and A is wrong" decides for B.
-    let word = after.trim_start_matches(closers);
-    let word = &word[..word.find(|next: char| !next.is_alphanumeric()).unwrap_or(word.len())];
-    let article = matches!(byte, b'A' | b'I')
-        && !word.is_empty()
-        && !listed(&["are", "both", "or", "and"], word);
-    !article
-        && !listed(
-            &["is", "was", "has", "does", "would", "can", "cannot", "isn", "could", "should"],
-            word,
-        )
 }
 
 /// Whether the word is in the list, in either case.
