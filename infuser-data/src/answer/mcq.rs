@@ -13,14 +13,15 @@ mod several;
 #[cfg(test)]
 mod tests;
 mod weak;
+mod wording;
 
-use std::{borrow::Cow, cell::OnceCell};
+use std::cell::OnceCell;
 
 use memchr::memchr_iter;
 
 use self::cue::Weight;
 use super::{Grade, Reason, Submission, Verdict, find::final_part};
-use crate::question::{MAX_CHOICES, letter, plain};
+use crate::question::{MAX_CHOICES, letter};
 
 /// Announcements that are read, counted from the end. More than these are no answer but noise.
 const MAX_CUES: usize = 64;
@@ -40,68 +41,30 @@ enum Reading {
 struct Choices<'a> {
     len: usize,
     text: &'a dyn Fn(usize) -> &'a str,
-    /// In lower case, made when first asked for: most decisions are letters.
-    lower: OnceCell<Vec<Cow<'a, str>>>,
+    /// The texts as they are compared, made when first asked for: most decisions are letters.
+    forms: OnceCell<Vec<String>>,
 }
 
 impl<'a> Choices<'a> {
     fn new(len: usize, text: &'a dyn Fn(usize) -> &'a str) -> Self {
-        Self { len: len.min(MAX_CHOICES), text, lower: OnceCell::new() }
+        Self { len: len.min(MAX_CHOICES), text, forms: OnceCell::new() }
     }
 
-    /// The texts in lower case; those of one letter are left empty, for there a letter is the letter.
-    fn texts(&self) -> &[Cow<'a, str>] {
-        self.lower.get_or_init(|| {
-            let text = |i| (self.text)(i).trim();
-            let lower =
-                |text: &'a str| if text.chars().nth(1).is_none() { "".into() } else { lower(text) };
-            (0..self.len).map(|i| lower(text(i))).collect()
-        })
+    fn forms(&self) -> &[String] {
+        self.forms.get_or_init(|| (0..self.len).map(|i| wording::form((self.text)(i))).collect())
     }
 
     /// The choice a letter names; a letter beyond the choices can still be the text of one.
     fn of_letter(&self, byte: u8) -> Option<usize> {
+        if !byte.is_ascii_alphabetic() {
+            return None;
+        }
         let index = usize::from(byte.to_ascii_uppercase().wrapping_sub(b'A'));
         if index < self.len {
             return Some(index);
         }
         (0..self.len).find(|i| (self.text)(*i).trim().as_bytes() == [byte])
     }
-
-    /// The choice whose whole text this is.
-    fn of_text(&self, text: &str) -> Option<usize> {
-        let text =
-            text.trim_matches(|next: char| next.is_whitespace() || "*_`\"'$“”.".contains(next));
-        if text.is_empty() || text.len() > 4000 {
-            return None;
-        }
-        let same = |choice: &Cow<str>, text: &str| !choice.is_empty() && matches(choice, text);
-        if self.texts().iter().all(|choice| choice.is_empty()) {
-            return None;
-        }
-        // "BB" and "Bb" may both be choices.
-        if let Some(index) = (0..self.len).find(|i| (self.text)(*i).trim() == text) {
-            return (!self.texts()[index].is_empty()).then_some(index);
-        }
-        let text = plain(text);
-        let mut same = (0..self.len).filter(|i| same(&self.texts()[*i], &text));
-        same.next().filter(|_| same.next().is_none())
-    }
-}
-
-/// Lower case, borrowed where nothing changes.
-fn lower(text: &str) -> Cow<'_, str> {
-    let unchanged = |next: char| !next.is_uppercase() && (next == ' ' || !next.is_whitespace());
-    if text.chars().all(unchanged) && !text.contains("  ") {
-        text.into()
-    } else {
-        plain(text).into()
-    }
-}
-
-/// Whether a choice's text is this one, but for full stops at its end.
-fn matches(choice: &str, text: &str) -> bool {
-    choice == text || choice.trim_end_matches('.') == text
 }
 
 /// Grades a decision; `correct` is an index into `choices`. `extracted` is a letter.

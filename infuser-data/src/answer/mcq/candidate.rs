@@ -3,6 +3,7 @@
 use super::{
     Choices, Reading, denial,
     several::{self, Place},
+    wording::{is_style, opens_tag},
 };
 
 /// Whether an announcement must be linked to the answer by "is", ":" or "=".
@@ -99,6 +100,15 @@ pub(super) fn read(text: &str, at: usize, link: Link, choices: &Choices<'_>) -> 
     loop {
         let Some(next) = cursor.peek() else { return Reading::Nothing };
         let linked = said || link == Link::None;
+        if linked && !denied && !next.is_whitespace() && !cursor.is_bullet() {
+            let reading = choices.text_here(text, cursor.at);
+            if reading != Reading::Nothing {
+                return reading;
+            }
+            if cursor.is_sign(next) {
+                return Reading::Nothing;
+            }
+        }
         match next {
             ':' | '=' | '：' => said = true,
             '\n' => {
@@ -132,9 +142,6 @@ pub(super) fn read(text: &str, at: usize, link: Link, choices: &Choices<'_>) -> 
                     (denied, cursor.open) = (false, false);
                     cursor.at += behind;
                     continue;
-                }
-                if linked && let Some(index) = text_here(text, cursor.at, choices) {
-                    return Reading::Choice(index);
                 }
                 if word.len() == 1 {
                     let capital = word.as_bytes()[0].is_ascii_uppercase();
@@ -184,7 +191,7 @@ pub(super) fn boxed(text: &str, at: usize, choices: &Choices<'_>) -> Reading {
 
 /// Reads what is inside a box.
 fn inside(content: &str, choices: &Choices<'_>) -> Reading {
-    if let Some(index) = choices.of_text(unwrapped(content)) {
+    if let Some(index) = choices.of_text(content).or_else(|| choices.of_text(unwrapped(content))) {
         return Reading::Choice(index);
     }
     let skipped = content.len() - content.trim_start_matches(is_wrapper).len();
@@ -249,31 +256,6 @@ fn strip_commands(text: &str) -> &str {
     text.trim_end_matches(['}', ' '])
 }
 
-fn is_style(name: &str) -> bool {
-    matches!(
-        name,
-        "text"
-            | "textbf"
-            | "textit"
-            | "textrm"
-            | "texttt"
-            | "mathrm"
-            | "mathbf"
-            | "mathit"
-            | "mathsf"
-            | "mathtt"
-            | "operatorname"
-            | "bf"
-            | "rm"
-            | "bm"
-            | "boldsymbol"
-            | "displaystyle"
-            | "large"
-            | "Large"
-            | "left"
-    )
-}
-
 /// A text without the command, quotes and dollars around it.
 fn unwrapped(text: &str) -> &str {
     text.trim_matches(is_wrapper)
@@ -281,49 +263,6 @@ fn unwrapped(text: &str) -> &str {
 
 fn is_wrapper(next: char) -> bool {
     next.is_whitespace() || "*_`\"'“”‘’$([{}])~,;.:".contains(next)
-}
-
-/// The choice whose text stands at byte `at`, as whole words; the longest.
-fn text_here(text: &str, at: usize, choices: &Choices<'_>) -> Option<usize> {
-    let texts = choices.texts();
-    let fits = |i: &usize| choices.begins(&text[at..], *i).is_some();
-    let best = (0..texts.len()).filter(fits).max_by_key(|i| texts[*i].len())?;
-    // Of choices that read alike but for case, the one that stands here as it is, else the first.
-    let alike = |i: &usize| texts[*i].len() == texts[best].len() && fits(i);
-    let exact = |i: &usize| text[at..].starts_with((choices.text)(*i).trim());
-    (0..=best).filter(alike).find(exact).or_else(|| (0..=best).find(alike))
-}
-
-impl Choices<'_> {
-    /// Where the text of a choice ends, if `text` begins with it, as whole words.
-    pub(super) fn begins(&self, text: &str, index: usize) -> Option<usize> {
-        let choice = self.texts()[index].trim_end_matches('.');
-        if choice.is_empty() { None } else { end_of(text, choice) }
-    }
-}
-
-/// Where `words` (in lower case, single spaces) end, if `text` begins with them and a word ends there.
-fn end_of(text: &str, words: &str) -> Option<usize> {
-    let mut expected = words.chars().peekable();
-    let mut chars = text.char_indices().peekable();
-    while let Some(next) = expected.next() {
-        if next == ' ' {
-            chars.next_if(|(_, next)| next.is_whitespace())?;
-            while chars.next_if(|(_, next)| next.is_whitespace()).is_some() {}
-            continue;
-        }
-        let mut lower = chars.next()?.1.to_lowercase();
-        if lower.next() != Some(next) {
-            return None;
-        }
-        for more in lower {
-            expected.next_if_eq(&more)?;
-        }
-    }
-    let end = chars.peek().map_or(text.len(), |(at, _)| *at);
-    let in_word =
-        words.ends_with(char::is_alphanumeric) && text[end..].starts_with(char::is_alphanumeric);
-    (!in_word).then_some(end)
 }
 
 /// Whether the single letter at byte `at` is an answer, and the only one.
@@ -348,7 +287,8 @@ fn stands_alone(byte: u8, rest: &str, open: bool) -> bool {
         '\'' | '’' | '-' | '−' if after.is_some_and(joins) => return false,
         // "D.C.", "U.S."
         '.' if after.is_some_and(char::is_alphabetic) && chars.next() == Some('.') => return false,
-        '=' | '^' | '+' | '<' => return false,
+        '<' if !opens_tag(rest) => return false,
+        '=' | '^' | '+' => return false,
         _ if next.is_ascii_alphanumeric() || next == '_' && after.is_some_and(joins) => {
             return false;
         }
@@ -356,7 +296,7 @@ fn stands_alone(byte: u8, rest: &str, open: bool) -> bool {
     }
     let word = rest.trim_start_matches(' ');
     let spaced = word.len() < rest.len();
-    if spaced && word.starts_with(['=', '+', '^', '<', '>']) {
+    if spaced && word.starts_with(['=', '+', '^', '<', '>']) && !opens_tag(word) {
         return false;
     }
     let word = &word[..word.find(|next: char| !next.is_alphanumeric()).unwrap_or(word.len())];
@@ -407,6 +347,29 @@ impl Cursor<'_> {
 
     fn bump(&mut self, next: char) {
         self.at += next.len_utf8();
+    }
+
+    /// Whether only white space and marks stand before on the line.
+    fn is_start(&self) -> bool {
+        let before = self.text[..self.at].trim_end_matches([' ', '>', '*']);
+        before.is_empty() || before.ends_with('\n')
+    }
+
+    /// Whether a bullet of a list is here.
+    fn is_bullet(&self) -> bool {
+        self.text[self.at..self.end].starts_with("- ") && self.is_start()
+    }
+
+    /// Whether the dash or "greater than" here belongs to a value: it is no quotation or arrow.
+    fn is_sign(&self, next: char) -> bool {
+        let rest = &self.text[self.at..self.end][next.len_utf8()..];
+        let glued = |next: char| next.is_alphanumeric() || "$.\\√".contains(next);
+        let value = |next: char| next.is_ascii_digit() || next == '$';
+        match next {
+            '-' | '−' | '–' => rest.starts_with(glued) || rest.trim_start().starts_with(value),
+            '>' => !self.is_start() && !self.text[..self.at].ends_with(['-', '=']),
+            _ => false,
+        }
     }
 
     /// The run of letters and digits here.

@@ -1,6 +1,6 @@
 //! Whether more than one choice is named at once: "A or B", "(A)(B)", "A) red, B) green", two boxes.
 
-use super::{Choices, candidate::listed, denial::is_adverb};
+use super::{Choices, candidate::listed, denial::is_adverb, wording::ends};
 use crate::answer::find::last_boxes;
 
 /// Bytes before a box in which another may belong to it.
@@ -136,10 +136,26 @@ fn goes_on(byte: u8, after: &str) -> bool {
     article || listed(&verbs, word)
 }
 
+/// Whether the text of another choice follows that of `first`: "red or green", "red, green".
+pub(super) fn texts(rest: &str, first: usize, choices: &Choices<'_>) -> bool {
+    let marks = |next: char| next == ' ' || "*_`\"'“”‘’$)]".contains(next);
+    let rest = rest.trim_start_matches(marks);
+    let mut tail =
+        rest.strip_prefix([',', '/', '&', ';']).unwrap_or(rest).trim_start_matches(marks);
+    let mut joined = tail.len() < rest.len();
+    while ["and", "or"].contains(&word(tail)) || joined && is_doubtful(word(tail)) {
+        tail = tail[word(tail).len()..].trim_start_matches(marks);
+        joined = true;
+    }
+    let begins =
+        |other: usize| choices.begins(tail, other).is_some_and(|(end, _)| ends(&tail[end..]));
+    joined && (0..choices.len).any(|other| other != first && begins(other))
+}
+
 /// What follows a label and the text of its choice: "A) red, …".
 fn behind_text<'t>(rest: &'t str, first: usize, choices: &Choices<'_>) -> Option<&'t str> {
     let text = rest.trim_start_matches([')', '.', ':', ' ', '*', ']']);
-    let end = choices.begins(text, first).filter(|_| text.len() < rest.len())?;
+    let (end, _) = choices.begins(text, first).filter(|_| text.len() < rest.len())?;
     Some(&text[end..])
 }
 

@@ -387,6 +387,89 @@ fn choices_that_look_like_letters_or_words() {
 }
 
 #[test]
+fn choices_by_their_texts() {
+    check(
+        &["12", "-12", "6", "-6"],
+        &[
+            ("The answer is -12.", "B", "a sign"),
+            ("Answer: -12", "B", "a sign behind a colon"),
+            ("Answer: −12", "B", "another minus"),
+            (r"The answer is $-12$.", "B", "a sign in a formula"),
+            (r"The answer is \(-12\).", "B", "other marks of a formula"),
+            ("The answer is - 12.", "B", "a space behind the sign"),
+            (r"\boxed{-6}", "D", "a sign in a box"),
+            ("The answer is -5.", "-", "no choice"),
+            ("The answer is 12.", "A", "a full stop"),
+            ("The answer is 12, since 3*4 = 12.", "A", "a comma"),
+            ("The answer is 12 because of x.", "A", "a reason"),
+            ("The answer is **12**.", "A", "markdown"),
+            ("The answer is 12 (see above)", "A", "a remark in brackets"),
+            ("The answer is 12 - as shown.", "A", "a dash"),
+            ("Answer:\n\n- 12", "A", "a bullet"),
+            ("The answer is 6", "C", "one digit"),
+            ("The answer is 12.5", "-", "decimals"),
+            ("The answer is 12,000", "-", "thousands"),
+            ("The answer is 12%", "-", "per cent"),
+            (r"The answer is $12\%$", "-", "per cent in a formula"),
+            ("The answer is 6/7", "-", "a fraction"),
+            ("The answer is 6.5", "-", "one digit and decimals"),
+            ("The answer is 6!", "C", "an exclamation"),
+            ("The answer is 12 + 1", "-", "a sum"),
+            ("The answer is 12 million", "-", "a larger number"),
+            ("The answer is > 12", "-", "an inequality"),
+            ("The answer is 6 or 12", "?", "two"),
+            ("The answer is 12, 6", "?", "a list"),
+            (r"\boxed{12.5}", "-", "decimals in a box"),
+        ],
+    );
+    check(
+        &["x^2", "x^2+1", "2/3", "2"],
+        &[
+            ("The answer is x^2 + 1.", "B", "the longer one, with spaces"),
+            ("The answer is x^2.", "A", "the shorter one"),
+            ("The answer is $x^{2}$.", "A", "braces"),
+            ("The answer is x^2 + 2.", "-", "none of them"),
+            ("The answer is x^2 - 1.", "-", "none of them"),
+            ("The answer is 2 / 3.", "C", "a fraction with spaces"),
+            ("The answer is 2/5.", "-", "another fraction"),
+            ("The answer is 2^3.", "-", "a power"),
+            ("The answer is -2.", "-", "a sign that no choice has"),
+        ],
+    );
+    check(
+        &[r"$\frac{1}{2}$", "10 m", r"$\Delta x$", r"$(2, 3)$", r"$\delta x$"],
+        &[
+            (r"\boxed{\frac{1}{2}}", "A", "a formula without dollars"),
+            (r"\boxed{\dfrac{1}{2}}", "A", "another size"),
+            (r"The answer is $\frac{1}{2}$.", "A", "announced"),
+            (r"The answer is $\frac{1}{2} + 1$.", "-", "a sum"),
+            (r"\boxed{10 \text{ m}}", "B", "a unit as text"),
+            (r"\boxed{10\,\mathrm{m}}", "B", "a unit upright"),
+            ("The answer is 10 m.", "B", "a unit"),
+            ("The answer is 10 m/s.", "-", "another unit"),
+            (r"The answer is $\delta x$.", "E", "case carries meaning"),
+            (r"\boxed{\Delta x}", "C", "case carries meaning"),
+            ("The answer is (2, 3).", "D", "a pair"),
+        ],
+    );
+    check(
+        &["red", "red blood cells", "Bb", "bB"],
+        &[
+            ("The answer is red blood cells.", "B", "the longer one"),
+            ("The answer is red bone marrow.", "-", "another noun"),
+            ("The answer is red-ish.", "-", "another word"),
+            ("The answer is red, which is right.", "A", "a clause"),
+            ("The answer is BB.", "-", "neither of two that differ in case"),
+            ("The answer is red or Bb.", "?", "two"),
+            ("<answer>B</answer> or not", "B", "a tag behind the letter"),
+            ("The answer is B</answer>", "B", "a tag behind the letter"),
+            ("The answer is red</answer>", "A", "a tag behind the text"),
+            ("The answer is B<A", "-", "less than"),
+        ],
+    );
+}
+
+#[test]
 fn references() {
     assert_eq!(resolve(&COLOURS, "C"), Some(2));
     assert_eq!(resolve(&COLOURS, "(c)"), Some(2));

@@ -4,6 +4,7 @@ use super::{
     Choices, Reading,
     candidate::{letter, listed},
     denial,
+    wording::opens_tag,
 };
 
 /// Bytes of an output in which a letter counts that nothing announces. In a longer one it is a mention.
@@ -121,7 +122,8 @@ fn only_letter(text: &str, choices: &Choices<'_>) -> Reading {
         let article = matches!(bytes[*at], b'A' | b'I')
             && !next.is_empty()
             && !listed(&["is", "because", "since"], next);
-        let operand = rest.starts_with(['=', '+', '*', '/', '^', '<', '>'])
+        let operator = ['=', '+', '*', '/', '^', '<', '>'];
+        let operand = rest.starts_with(operator) && !opens_tag(rest)
             || before.is_some_and(|before| before.is_ascii_digit() || b"=+*/^<>".contains(&before));
         !article && !operand
     };
