@@ -117,7 +117,7 @@ impl ChatTemplate {
     pub fn new(source: &str, config: &Value, place: String) -> Result<Self> {
         let mut environment = environment();
         environment
-            .add_template_owned(NAME, source.to_string())
+            .add_template_owned(NAME, without_generation(source))
             .map_err(|fault| said(&place, &fault))?;
         let token = |name: &&str| {
             let value = &config[*name];
@@ -136,6 +136,9 @@ impl ChatTemplate {
             Error::Setting(format!("the conversation cannot be rendered: {error}"))
         })?;
         let mut context = self.special.clone();
+        // `transformers` passes these always, so that `tools is none` tells whether there are any.
+        context.insert("tools".into(), Value::Null);
+        context.insert("documents".into(), Value::Null);
         context.insert("messages".into(), messages);
         context.insert("add_generation_prompt".into(), options.generation_prompt.into());
         context.extend(options.variables.clone());
@@ -239,6 +242,32 @@ fn said(place: &str, fault: &Fault) -> Error {
     Error::Setting(format!("chat template {place}{line}: {}{detail}", fault.kind()))
 }
 
+/// `{% generation %}` marks what an assistant said, for training; the text is that of a plain block.
+fn without_generation(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(at) = rest.find("{%") {
+        let (before, tag) = rest.split_at(at);
+        out.push_str(before);
+        let end = tag.find("%}").map_or(tag.len(), |end| end + 2);
+        let inside = tag[..end].trim_start_matches("{%").trim_end_matches("%}");
+        let name = inside.trim_matches(|next: char| next.is_whitespace() || "-+".contains(next));
+        let plain = match name {
+            "generation" => "with",
+            "endgeneration" => "endwith",
+            _ => name,
+        };
+        if plain == name {
+            out.push_str("{%");
+            rest = &tag[2..];
+        } else {
+            out.push_str(&tag[..end].replacen(name, plain, 1));
+            rest = &tag[end..];
+        }
+    }
+    out + rest
+}
+
 /// Jinja as `transformers` sets it up. There is no clock: templates that ask for the date use the one
 /// they have for that case, or take it as a variable.
 fn environment() -> Environment<'static> {
@@ -259,14 +288,29 @@ fn environment() -> Environment<'static> {
     environment.add_filter(
         "tojson",
         |value: Jinja, options: Kwargs| -> std::result::Result<Jinja, Fault> {
-            let indent: Option<usize> = options.get("indent")?;
-            let _: Option<bool> = options.get("ensure_ascii")?;
-            options.assert_all_used()?;
+            let style = style(&options)?;
             let value = serde_json::to_value(&value)
                 .map_err(|error| Fault::new(ErrorKind::BadSerialization, error.to_string()))?;
-            let text = json::python(&value, indent.map(|indent| indent.min(16)));
-            Ok(Jinja::from_safe_string(text))
+            Ok(Jinja::from_safe_string(style.write(&value)))
         },
     );
     environment
+}
+
+/// The arguments of `tojson`.
+fn style(options: &Kwargs) -> std::result::Result<json::Style, Fault> {
+    let indent: Option<usize> = options.get("indent")?;
+    let separators: Option<Vec<String>> = options.get("separators")?;
+    let separators = separators.map(<[String; 2]>::try_from).transpose().map_err(|given| {
+        let said = format!("`separators` are two texts, not {}", given.len());
+        Fault::new(ErrorKind::InvalidOperation, said)
+    })?;
+    let style = json::Style {
+        indent: indent.map(|indent| indent.min(16)),
+        separators: separators.map(Into::into),
+        sort_keys: options.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
+        ensure_ascii: options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
+    };
+    options.assert_all_used()?;
+    Ok(style)
 }

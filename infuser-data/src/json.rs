@@ -53,45 +53,84 @@ pub(crate) fn plain_number(number: &Number) -> String {
     }
 }
 
-/// A value as Python's `json.dumps` writes it with `ensure_ascii=False`, indented by that many spaces if any.
-pub(crate) fn python(value: &Value, indent: Option<usize>) -> String {
-    let mut out = String::new();
-    write_python(value, indent, 0, &mut out);
-    out
+/// How Python's `json.dumps` writes: its arguments.
+#[derive(Debug, Default)]
+pub(crate) struct Style {
+    /// Spaces a level, if it breaks lines.
+    pub(crate) indent: Option<usize>,
+    /// What stands between items, and between a key and its value.
+    pub(crate) separators: Option<(String, String)>,
+    pub(crate) sort_keys: bool,
+    pub(crate) ensure_ascii: bool,
 }
 
-fn write_python(value: &Value, indent: Option<usize>, level: usize, out: &mut String) {
-    let line = |level: usize, out: &mut String| {
-        if let Some(indent) = indent {
+impl Style {
+    /// The value as text.
+    pub(crate) fn write(&self, value: &Value) -> String {
+        let mut out = String::new();
+        self.write_at(value, 0, &mut out);
+        out
+    }
+
+    fn write_at(&self, value: &Value, level: usize, out: &mut String) {
+        let between = if self.indent.is_some() { "," } else { ", " };
+        let (between, colon) = match &self.separators {
+            Some((between, colon)) => (&between[..], &colon[..]),
+            None => (between, ": "),
+        };
+        match value {
+            Value::Array(items) if !items.is_empty() => {
+                out.push('[');
+                for (i, item) in items.iter().enumerate() {
+                    out.push_str(if i > 0 { between } else { "" });
+                    self.line(level + 1, out);
+                    self.write_at(item, level + 1, out);
+                }
+                self.line(level, out);
+                out.push(']');
+            }
+            Value::Object(fields) if !fields.is_empty() => {
+                let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
+                if self.sort_keys {
+                    fields.sort_by_key(|(name, _)| *name);
+                }
+                out.push('{');
+                for (i, (name, value)) in fields.into_iter().enumerate() {
+                    out.push_str(if i > 0 { between } else { "" });
+                    self.line(level + 1, out);
+                    self.scalar(&Value::from(name.as_str()), out);
+                    out.push_str(colon);
+                    self.write_at(value, level + 1, out);
+                }
+                self.line(level, out);
+                out.push('}');
+            }
+            other => self.scalar(other, out),
+        }
+    }
+
+    fn line(&self, level: usize, out: &mut String) {
+        if let Some(indent) = self.indent {
             out.push('\n');
             out.extend(std::iter::repeat_n(' ', indent * level));
         }
-    };
-    let between = if indent.is_some() { "," } else { ", " };
-    match value {
-        Value::Array(items) if !items.is_empty() => {
-            out.push('[');
-            for (i, item) in items.iter().enumerate() {
-                out.push_str(if i > 0 { between } else { "" });
-                line(level + 1, out);
-                write_python(item, indent, level + 1, out);
-            }
-            line(level, out);
-            out.push(']');
+    }
+
+    fn scalar(&self, value: &Value, out: &mut String) {
+        let text = value.to_string();
+        if !self.ensure_ascii {
+            out.push_str(&text);
+            return;
         }
-        Value::Object(fields) if !fields.is_empty() => {
-            out.push('{');
-            for (i, (name, value)) in fields.iter().enumerate() {
-                out.push_str(if i > 0 { between } else { "" });
-                line(level + 1, out);
-                out.push_str(&Value::from(name.as_str()).to_string());
-                out.push_str(": ");
-                write_python(value, indent, level + 1, out);
+        for next in text.chars() {
+            if (' '..='~').contains(&next) {
+                out.push(next);
+            } else {
+                for unit in next.encode_utf16(&mut [0; 2]) {
+                    out.push_str(&format!("\\u{unit:04x}"));
+                }
             }
-            line(level, out);
-            out.push('}');
         }
-        other => out.push_str(&other.to_string()),
     }
 }
 

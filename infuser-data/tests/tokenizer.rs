@@ -227,3 +227,45 @@ fn templates_are_found_and_faults_are_named() {
         assert!(said.contains(complaint) && said.contains("chat_template.jinja"), "{said}");
     }
 }
+
+/// Each with what `transformers` and jinja2 make of it.
+#[test]
+fn templates_see_what_transformers_gives_them() {
+    let hi = [Message::new("user", "hi"), Message::new("assistant", "yo")];
+    let rendered = |source: &str, options: &Options| {
+        let template = ChatTemplate::new(source, &Value::Null, "here".into()).unwrap();
+        template.render(&hi, options)
+    };
+    for (source, text) in [
+        ("{% if tools is not none %}TOOLS{% endif %}.", "."),
+        ("{{ tools is defined }} {{ documents is defined }}", "True True"),
+        ("{% if tools is none and documents is none %}none{% endif %}", "none"),
+        ("{% if not tools %}none{% endif %}", "none"),
+        (
+            "{% for m in messages %}\n{% if m.role == 'user' %}\n  U:{{ m.content }}\n{% else %}\n{% generation %}\n  A:{{ m.content }}\n{% endgeneration %}\n{% endif %}\n{% endfor %}",
+            "  U:hi\n  A:yo\n",
+        ),
+        ("a {%- generation -%} b {%- endgeneration -%} c", "abc"),
+        ("{% generation %}{% set x = 1 %}{% endgeneration %}{{ x is defined }}", "False"),
+        ("{{ {'b': 1, 'a': [2, 'é']} | tojson }}", r#"{"b": 1, "a": [2, "é"]}"#),
+        (
+            "{{ {'b': 1, 'a': {'d': 1, 'c': 2}} | tojson(sort_keys=True) }}",
+            r#"{"a": {"c": 2, "d": 1}, "b": 1}"#,
+        ),
+        ("{{ {'b': 1, 'a': [2, 3]} | tojson(separators=(',', ':')) }}", r#"{"b":1,"a":[2,3]}"#),
+        (
+            "{{ {'b': [1, 2]} | tojson(separators=(', ', '='), indent=1) }}",
+            "{\n \"b\"=[\n  1, \n  2\n ]\n}",
+        ),
+        ("{{ {'b': [1, 2]} | tojson(indent=2) }}", "{\n  \"b\": [\n    1,\n    2\n  ]\n}"),
+        ("{{ 'é😀\\x7f' | tojson(ensure_ascii=True) }}", r#""\u00e9\ud83d\ude00\u007f""#),
+    ] {
+        assert_eq!(rendered(source, &Options::default()).unwrap(), text, "{source}");
+    }
+    let variables = serde_json::json!({ "tools": [1], "documents": [2, 3] });
+    let given = Options { variables: variables.as_object().unwrap().clone(), ..Options::default() };
+    let source = "{% if tools is not none %}{{ tools|length }}{{ documents|length }}{% endif %}";
+    assert_eq!(rendered(source, &given).unwrap(), "12");
+    let fault = rendered("{{ 1|tojson(separators=('a',)) }}", &given).unwrap_err().to_string();
+    assert!(fault.contains("two texts, not 1"), "{fault}");
+}
