@@ -10,7 +10,7 @@
 //! - A picture or table that is not there: "shown in the figure", "the diagram above", "Table 3".
 //!
 //! It is no reference if the words go on to say which document is meant ("the document *that* King John
-//! sealed", "the author *of* Hamlet", "the text *titled* …"), or if the question brings what it refers to:
+//! sealed", "the author *of* Hamlet", "the author *Jane Austen*", "the text *titled* …"), or if the question brings what it refers to:
 //! "the following passage" or "passage:" with a quotation or lines of its own behind it, or a long
 //! quotation anywhere.
 
@@ -54,6 +54,11 @@ static OPEN: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         format!(
             r"\bthe (?:given|provided|above|preceding|accompanying|supplied|attached|aforementioned) (?:{TEXTS}|{PICTURES})s?\b"
         ),
+        r"\b(?:in|from|by|on|using) the (?:provided|above|preceding|accompanying|supplied) materials?\b".to_string(),
+        // "Which section of an article summarizes the article?" asks about articles.
+        format!(
+            r"\b(?:(?:best|\w+ly) summari[sz]es? (?:the|this) (?:{TEXTS})|summari[sz]es? (?:the|this) (?:document|passage|excerpt|text))\b"
+        ),
         r"\bthe authors?\b".to_string(),
     ])
 });
@@ -63,6 +68,7 @@ static CLOSED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     patterns(&[
         r"\bthis (?:passage|excerpt)\b".to_string(),
         format!(r"\bthe (?:{TEXTS}|{PICTURES}) (?:above|provided|given here)\b"),
+        format!(r"(?:^|[.?!\n]\s*)(?:from|per|using|given|considering) (?:the|this) (?:{TEXTS})s?,"),
         format!(r"\b(?:does|do|did) the (?:{TEXTS}|authors?) (?:\w+ly )?(?:{SAYS})\b"),
         format!(r"\bthe (?:passage|excerpt|text|document|article) (?:\w+ly )?(?:{SAYS}|implie)s\b"),
         r"\bthe (?:figure|diagram|illustration|picture|photograph|chart|image) (?:shows?|depicts?|illustrates?|shown|depicted)\b".to_string(),
@@ -105,14 +111,38 @@ pub(super) fn reference(question: &Question) -> Option<String> {
 }
 
 fn phrase(text: &str) -> Option<&str> {
-    if let Some(found) = CLOSED.iter().find_map(|pattern| pattern.find(text)) {
-        return Some(found.as_str());
-    }
-    let open = |pattern: &Regex| {
-        let mut all = pattern.find_iter(text);
-        all.find(|found| !says_which(&text[found.end()..])).map(|found| found.as_str())
+    let closed = |pattern: &Regex| {
+        let mut all = pattern.find_iter(text).map(|found| (found.as_str(), &text[found.end()..]));
+        all.find(|(found, behind)| !is_shape(found, behind)).map(|(found, _)| found)
     };
-    OPEN.iter().find_map(open)
+    let open = |pattern: &Regex| {
+        let mut all = pattern.find_iter(text).map(|found| (found.as_str(), &text[found.end()..]));
+        let named = |found: &str, behind: &str| says_which(behind) || is_named(found, behind);
+        all.find(|(found, behind)| !named(found, behind)).map(|(found, _)| found)
+    };
+    CLOSED.iter().find_map(closed).or_else(|| OPEN.iter().find_map(open))
+}
+
+/// Whether a "figure 8" is the shape: "the figure 8 knot".
+fn is_shape(found: &str, behind: &str) -> bool {
+    const SHAPES: &str = "knot loop bend shape shaped pattern curve path track orbit motion bandage \
+        stitch trajectory";
+    found.eq_ignore_ascii_case("figure 8")
+        && SHAPES.split_whitespace().any(|shape| shape.eq_ignore_ascii_case(first_word(behind)))
+}
+
+/// Whether an author's name follows: "the author Jane Austen", not "the author SAYS" in capitals.
+fn is_named(found: &str, behind: &str) -> bool {
+    let found = found.to_ascii_lowercase();
+    let mut name = behind.trim_start().chars();
+    (found.ends_with("author") || found.ends_with("authors"))
+        && behind.starts_with(char::is_whitespace)
+        && name.next().is_some_and(char::is_uppercase)
+        && name.next().is_some_and(|next| next.is_lowercase() || next == '.')
+}
+
+fn first_word(text: &str) -> &str {
+    text.trim_start().split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default()
 }
 
 /// Whether the text behind a document says which one is meant.
@@ -124,8 +154,7 @@ fn says_which(behind: &str) -> bool {
     if behind.starts_with(['"', '“', '«', '*']) {
         return true;
     }
-    let word = behind.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    SAYS_WHICH.split_whitespace().any(|which| word.eq_ignore_ascii_case(which))
+    SAYS_WHICH.split_whitespace().any(|which| first_word(behind).eq_ignore_ascii_case(which))
 }
 
 #[cfg(test)]
@@ -139,7 +168,7 @@ mod tests {
 
     #[test]
     fn every_pattern_can_be_read() {
-        assert_eq!((OPEN.len(), CLOSED.len(), BRINGS.len()), (7, 6, 6));
+        assert_eq!((OPEN.len(), CLOSED.len(), BRINGS.len()), (9, 7, 6));
     }
 
     #[test]
@@ -176,6 +205,16 @@ mod tests {
             "Which theorem from this lecture applies?",
             "According to the passage,\nwhat drives erosion?",
             "According to the passage: what drives erosion?",
+            "From the document, which of these is true?",
+            "Tides rise. From the text, what moves them?",
+            "Which statement best summarizes the document?",
+            "Which of these summarizes the document?",
+            "Which sentence accurately summarises the article?",
+            "Which claim is supported by the provided material?",
+            "Which rule in the provided material applies?",
+            "WHAT IS TRUE OF THE AUTHOR HERE?",
+            "What trend does Figure 8 show?",
+            "How tall is the curve in figure 8?",
         ] {
             assert!(found(text).is_some(), "{text}");
         }
@@ -192,6 +231,15 @@ mod tests {
             "After the passage of the Civil Rights Act, what changed?",
             "In the text of the First Amendment, which freedom comes first?",
             "What is a figure of speech?",
+            "In which century did the author Jane Austen live?",
+            "What did the authors Watson and Crick find?",
+            "When did the author J. K. Rowling publish her first novel?",
+            "How many crossings has the figure 8 knot?",
+            "How many self-crossings has a Figure 8 curve?",
+            "Which section of an article summarizes the article?",
+            "From the document signed in 1215, which right follows?",
+            "Using the text editor vi, how is a file saved?",
+            "How fast is sound in the given material?",
             "In the figure of speech called irony, what is meant?",
             "How does text mining find topics?",
             "Which section of the court hears appeals?",
