@@ -314,7 +314,7 @@ pub(super) fn listed(list: &[&str], word: &str) -> bool {
 }
 
 /// The character boundary at or before a byte.
-fn floor(text: &str, at: usize) -> usize {
+pub(super) fn floor(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;

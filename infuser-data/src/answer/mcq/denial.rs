@@ -116,7 +116,7 @@ pub(super) fn before(before: &str) -> bool {
         return !earlier.iter().any(|word| is_not(word) || word.eq_ignore_ascii_case("without"));
     }
     let supposed = ["suppose", "supposing", "assume", "assuming"];
-    if listed(&supposed, word) && !earlier.first().is_some_and(|first| *first == "I") {
+    if listed(&supposed, word) && earlier.first().is_none_or(|first| *first != "I") {
         return true;
     }
     listed(&THINKING, word) && not_held(&earlier)

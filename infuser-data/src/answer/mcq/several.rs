@@ -1,12 +1,17 @@
 //! Whether more than one choice is named at once: "A or B", "(A)(B)", "A) red, B) green", two boxes.
 
-use super::{Choices, candidate::listed, denial::is_adverb, wording::ends};
+use super::{
+    Choices,
+    candidate::{floor, listed},
+    denial::is_adverb,
+    wording::ends,
+};
 use crate::answer::find::last_boxes;
 
 /// Bytes before a box in which another may belong to it.
 const REACH: usize = 400;
 
-/// Bytes behind a label in which another may follow.
+/// Bytes behind a letter in which another may follow.
 const MAX_LINE: usize = 400;
 
 /// How two letters may be joined.
@@ -26,11 +31,11 @@ pub(super) fn another(
     first: usize,
     choices: &Choices<'_>,
 ) -> bool {
-    let rest = &text[at..];
+    let rest = &text[at..floor(text, at + MAX_LINE)];
     joined(rest, place, first, choices)
         || behind_text(rest, first, choices)
             .is_some_and(|rest| joined(rest, Place::Text, first, choices))
-        || label_behind(text, at, first, choices)
+        || !text[..at - 1].ends_with('(') && label_behind(rest, first, choices)
 }
 
 /// Whether boxes of other choices are joined to the one that stands in `range`.
@@ -39,10 +44,7 @@ pub(super) fn boxes(
     range: std::ops::Range<usize>,
     is_other: impl Fn(&str) -> bool,
 ) -> bool {
-    let mut start = range.start.saturating_sub(REACH);
-    while !text.is_char_boundary(start) {
-        start += 1;
-    }
+    let start = floor(text, range.start.saturating_sub(REACH));
     if !text[start..range.start].contains("box") {
         return false;
     }
@@ -160,16 +162,10 @@ fn behind_text<'t>(rest: &'t str, first: usize, choices: &Choices<'_>) -> Option
 }
 
 /// Whether a label of the same form follows on the line, as "B)" in "A) red, B) green".
-fn label_behind(text: &str, at: usize, first: usize, choices: &Choices<'_>) -> bool {
-    let opened = text[..at - 1].ends_with('(');
-    if opened || !text[at..].starts_with(')') {
+fn label_behind(rest: &str, first: usize, choices: &Choices<'_>) -> bool {
+    let Some(line) = rest.strip_prefix(')').and_then(|rest| rest.lines().next()) else {
         return false;
-    }
-    let mut end = text.len().min(at + MAX_LINE);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let line = text[at + 1..end].lines().next().unwrap_or("");
+    };
     let is_label = |(close, _): (usize, &str)| {
         let before = line[..close].trim_end_matches(|next: char| next.is_ascii_uppercase());
         let apart = before.trim_end_matches([' ', '*']);

@@ -508,12 +508,13 @@ proptest! {
     fn total_on_what_looks_like_answers(
         parts in prop::collection::vec(prop::sample::select(vec![
             "answer", " is ", "is correct", ":", "(", ")", "A", "b", "I", r"\boxed{", "}", r"\text{", "\n",
-            "é", "。", "or", " and ", "not ", "choose ", "option", ".", "**", "答案", "'", "</think>", "Question:",
+            "é", "。", "or", " and ", "$", "{", r"\frac", r"\", "−", "12", " ", ",", "is wrong", "some say ", "not ", "choose ", "option", ".", "**", "答案", "'", "</think>", "Question:",
         ]), 0..24),
     ) {
         let output = parts.concat();
         grade(Submission::Response(&output), &COLOURS, 0);
         grade(Submission::Prediction(&output), &TITLES, 3);
+        grade(Submission::Response(&output), &[r"$\frac{1}{2}$", "12", "−12 é", "{}", "$", "é"], 0);
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Choices by their texts: the same text in another spelling, and where a text ends in a sentence.
 
-use super::{Choices, Reading, candidate::listed, several};
+use super::{
+    Choices, Reading,
+    candidate::{floor, listed},
+    several,
+};
 
 /// Bytes of a text that are compared with a choice.
 const MAX_TEXT: usize = 4000;
@@ -210,7 +214,7 @@ impl Choices<'_> {
 
     /// The choice whose text stands at byte `at` and ends there; the longest.
     pub(super) fn text_here(&self, text: &str, at: usize) -> Reading {
-        let here = &text[at..];
+        let here = &text[at..floor(text, at + MAX_TEXT)];
         let mut found: Vec<(usize, bool, usize, bool)> = Vec::new();
         for index in 0..self.len {
             let Some((end, exact)) = self.begins(here, index) else { continue };
