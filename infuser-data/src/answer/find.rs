@@ -13,8 +13,34 @@ const THINK: &[u8] = b"</think>";
 const TURNS: [&[u8]; 5] =
     [b"<|im_start|>", b"<|im_end|>", b"<|endoftext|>", b"<|eot_id|>", b"</s>"];
 
-/// What a model said last, without its reasoning and without turns it made up.
+/// Around an answer, where a prompt asks for tags.
+const TAG: [&str; 2] = ["<answer>", "</answer>"];
+
+/// What a model said last, without its reasoning and without turns it made up; of that the last
+/// `<answer>…</answer>`, if there is one.
 pub(super) fn final_part(response: &str) -> &str {
+    let text = last_turn(response);
+    tagged(text).unwrap_or(text)
+}
+
+/// What stands in the last answer tag of an output: a whole answer.
+pub(super) fn final_tag(response: &str) -> Option<&str> {
+    tagged(last_turn(response))
+}
+
+/// The last tag with something in it; the end of the text closes it too.
+fn tagged(text: &str) -> Option<&str> {
+    let [open, close] = TAG;
+    let mut end = text.len();
+    text.rmatch_indices(open).find_map(|(at, _)| {
+        let rest = &text[at + open.len()..end];
+        end = at;
+        let content = rest[..rest.find(close).unwrap_or(rest.len())].trim();
+        (!content.is_empty()).then_some(content)
+    })
+}
+
+fn last_turn(response: &str) -> &str {
     let mut start = response.len().saturating_sub(MAX_RESPONSE);
     while !response.is_char_boundary(start) {
         start += 1;

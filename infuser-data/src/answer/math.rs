@@ -27,7 +27,7 @@ use scalar::Outcome;
 
 use super::{
     Grade, Reason, Submission, Verdict,
-    find::{announced, final_part, formulas, last_boxes, numbers, percent_follows},
+    find::{announced, final_part, final_tag, formulas, last_boxes, numbers, percent_follows},
 };
 
 /// Bytes of one answer: longer ones are not read.
@@ -55,7 +55,10 @@ pub fn grade(submission: Submission<'_>, reference: &str) -> Grade {
 /// names and units are set aside. `docs/grading.md` has the list.
 pub fn grade_to(submission: Submission<'_>, reference: &str, digits: u32) -> Grade {
     let candidates = match submission {
-        Submission::Response(response) => in_response(response),
+        Submission::Response(response) => match final_tag(response) {
+            Some(tag) => in_prediction(tag),
+            None => in_response(response),
+        },
         Submission::Prediction(prediction) => in_prediction(prediction),
     };
     let reference = in_reference(reference);

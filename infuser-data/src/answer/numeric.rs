@@ -2,7 +2,7 @@
 
 use super::{
     Grade, Reason, Submission, Verdict,
-    find::{announced, final_part, last_boxes, numbers},
+    find::{announced, final_part, final_tag, last_boxes, numbers},
     math,
 };
 
@@ -27,7 +27,10 @@ pub fn grade_within(submission: Submission<'_>, reference: &str, tolerance: Tole
 
 fn judge(submission: Submission<'_>, reference: &str, tolerance: Option<Tolerance>) -> Grade {
     let found = match submission {
-        Submission::Response(response) => in_response(response),
+        Submission::Response(response) => match final_tag(response) {
+            Some(tag) => read(tag),
+            None => in_response(response),
+        },
         Submission::Prediction(prediction) => read(prediction),
     };
     let Some(found) = found else {
@@ -104,6 +107,9 @@ mod tests {
             ("", "3", "unparsable"),
             ("<think>it is 7</think>It is 8", "8", "correct"),
             ("60%", "60", "correct"),
+            (r"<answer>\frac{1}{2}</answer>", "0.5", "correct"),
+            (r"<answer>\frac{1}{2}</answer>", "2", "wrong"),
+            ("<answer>18 dollars</answer> of 20", "18", "correct"),
             ("17.5 km", "17.5", "correct"),
         ];
         for (response, reference, expected) in table {

@@ -3,7 +3,7 @@
 
 use super::{
     Grade, Reason, Submission, Verdict,
-    find::{announced, boxes, final_part},
+    find::{announced, boxes, final_part, final_tag},
     math,
 };
 
@@ -30,7 +30,12 @@ pub fn grade(submission: Submission<'_>, reference: &str) -> Grade {
     let (whole, found) = match submission {
         Submission::Response(response) => {
             let text = final_part(response);
-            (text, in_response(text))
+            // What stands in tags is an answer to its end, of several lines too.
+            let found = match final_tag(response) {
+                Some(tag) => boxes(tag).last().map_or(tag, |last| last.content.trim()).into(),
+                None => in_response(text),
+            };
+            (text, found)
         }
         Submission::Prediction(prediction) => (prediction, Some(prediction.trim())),
     };
@@ -54,10 +59,6 @@ pub fn grade(submission: Submission<'_>, reference: &str) -> Grade {
 
 /// Where the answer stands in the final part of a response.
 fn in_response(text: &str) -> Option<&str> {
-    if let Some(at) = text.rfind("<answer>") {
-        let rest = &text[at + "<answer>".len()..];
-        return Some(rest[..rest.find("</answer>").unwrap_or(rest.len())].trim());
-    }
     if let Some(last) = boxes(text).last() {
         return Some(last.content.trim());
     }
@@ -218,6 +219,11 @@ mod tests {
             ),
             ("hello\tworld\n", "hello world", "white space"),
             ("<think>hm</think><answer>Albert Einstein</answer>", "albert einstein", "tags"),
+            ("<answer>Mercury\nVenus</answer>", "Mercury Venus", "tags around two lines"),
+            (r"<answer>\boxed{Paris}</answer> as asked", "Paris", "a box in tags"),
+            ("I write <answer></answer>: <answer>Paris</answer>", "Paris", "tags that are named"),
+            ("<answer>Paris</answer>, in <answer></answer>", "Paris", "empty tags behind"),
+            ("so <answer>Paris", "Paris", "a tag that was cut off"),
             ("The answer is 42!", "answer is 42", "a sentence as a whole"),
             ("The answer is 42!", "42", "its end"),
             (r"so \boxed{\text{New York}}", "New York", "a box"),

@@ -159,6 +159,15 @@ const RESPONSES: &[(&str, &str, char)] = &[
     ("7", r"\boxed{6} wait, \boxed{7}", '='),
     ("7", r"<think>\boxed{6}</think> The answer is 7", '='),
     ("12", r"\boxed{12} is not right", '='),
+    (r"\frac{1}{2}", r"<answer>\frac{1}{2}</answer>", '='),
+    ("2", r"<answer>\frac{1}{2}</answer>", 'x'),
+    ("2x+3", "It is 7. <answer>2x+3</answer>", '='),
+    ("x=2 or x=3", "<answer>x=2 or x=3</answer>", '='),
+    ("3", "<answer>x=2 or x=3</answer>", 'x'),
+    ("yes", "<answer> Yes </answer>", '='),
+    ("5", r"<answer>\boxed{5}</answer>", '='),
+    ("5", r"<answer>4</answer> No: <answer>5</answer> or \boxed{6}", '='),
+    ("5", "<think><answer>4</answer></think> It is 5.", '='),
 ];
 
 fn sign(grade: &Grade) -> char {
