@@ -10,8 +10,28 @@ const MAX_RESPONSE: usize = 1 << 20;
 const THINK: &[u8] = b"</think>";
 
 /// Stand between turns in the templates of the usual models.
-const TURNS: [&[u8]; 5] =
-    [b"<|im_start|>", b"<|im_end|>", b"<|endoftext|>", b"<|eot_id|>", b"</s>"];
+const TURNS: [&str; 17] = [
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|start_header_id|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|user|>",
+    "<|assistant|>",
+    "<|system|>",
+    "<|end|>",
+    "<start_of_turn>",
+    "<end_of_turn>",
+    "<｜User｜>",
+    "<｜Assistant｜>",
+    "<｜end▁of▁sentence｜>",
+    "</s>",
+];
+
+/// Opens a turn of a dialogue in plain text.
+const HUMAN: &str = "\n\nHuman:";
 
 /// Around an answer, where a prompt asks for tags.
 const TAG: [&str; 2] = ["<answer>", "</answer>"];
@@ -52,10 +72,11 @@ fn last_turn(response: &str) -> &str {
     }
     let text = text.trim_start();
     let bytes = text.as_bytes();
-    let is_turn = |at: &usize| TURNS.iter().any(|turn| bytes[*at..].starts_with(turn));
+    let is_turn = |at: &usize| TURNS.iter().any(|turn| bytes[*at..].starts_with(turn.as_bytes()));
     // A marker at the very start opens this turn; a later one ends it.
     let end = memchr_iter(b'<', bytes).filter(|at| *at > 0).find(is_turn);
-    text[..end.unwrap_or(text.len())].trim_end()
+    let text = &text[..end.unwrap_or(text.len())];
+    text[..text.find(HUMAN).unwrap_or(text.len())].trim_end()
 }
 
 /// A box and where it stands.
@@ -288,4 +309,25 @@ pub(super) fn numbers(text: &str) -> Vec<Span> {
         found.push(Span { start: end_of(start), end: end_of(i) });
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_ends_where_another_begins() {
+        for (response, part) in [
+            ("It is 5.\n<|user|>\nAnd now? 7", "It is 5."),
+            ("It is 5.<end_of_turn>\n<start_of_turn>user\n7", "It is 5."),
+            ("It is 5.<｜end▁of▁sentence｜><｜User｜>7", "It is 5."),
+            ("It is 5.\n\nHuman: and 7?\n\nAssistant: 8", "It is 5."),
+            ("<|assistant|>It is 5.<|end|>", "<|assistant|>It is 5."),
+            ("Human: is 5 < 7? I say so", "Human: is 5 < 7? I say so"),
+            ("<think>5</think>\n<answer>6</answer> is it", "6"),
+            ("5 < 6 and 7 |> 8", "5 < 6 and 7 |> 8"),
+        ] {
+            assert_eq!(final_part(response), part, "{response:?}");
+        }
+    }
 }
