@@ -33,6 +33,9 @@ const TURNS: [&str; 17] = [
 /// Opens a turn of a dialogue in plain text.
 const HUMAN: &str = "\n\nHuman:";
 
+/// Boxes that are one answer together, at most.
+const MAX_JOINED: usize = 64;
+
 /// Around an answer, where a prompt asks for tags.
 const TAG: [&str; 2] = ["<answer>", "</answer>"];
 
@@ -145,7 +148,7 @@ pub(super) fn last_boxes(text: &str) -> Option<(String, usize)> {
     let boxes = boxes(text);
     let last = boxes.last()?;
     let mut parts = vec![last.content];
-    for pair in boxes.windows(2).rev() {
+    for pair in boxes.windows(2).rev().take(MAX_JOINED - 1) {
         if !connects(&text[pair[0].end..pair[1].start]) {
             break;
         }
@@ -329,5 +332,14 @@ mod tests {
         ] {
             assert_eq!(final_part(response), part, "{response:?}");
         }
+    }
+
+    #[test]
+    fn boxes_are_joined_up_to_a_bound() {
+        let boxes: Vec<String> = (0..1000).map(|i| format!("\\boxed{{{i}}}")).collect();
+        let (joined, end) = last_boxes(&boxes.join(", ")).unwrap();
+        assert_eq!(joined.split(", ").count(), MAX_JOINED);
+        assert!(joined.starts_with("936, ") && joined.ends_with(", 999"));
+        assert_eq!(end, boxes.join(", ").len());
     }
 }
