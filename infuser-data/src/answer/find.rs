@@ -192,6 +192,13 @@ pub(super) struct Span {
     pub(super) end: usize,
 }
 
+impl Span {
+    /// The same place counted from byte `at`, if it is not before that.
+    pub(super) fn behind(self, at: usize) -> Option<Self> {
+        Some(Self { start: self.start.checked_sub(at)?, end: self.end - at })
+    }
+}
+
 /// All formulas `$…$`, `$$…$$`, `\(…\)`, `\[…\]`, without their marks, in order.
 pub(super) fn formulas(text: &str) -> Vec<Span> {
     let bytes = text.as_bytes();
@@ -244,6 +251,15 @@ pub(super) fn announced<'a>(text: &'a str, phrases: &[&str]) -> Option<(usize, &
     Some((start, &rest[..end]))
 }
 
+/// What stands before the next question that a base model asks itself, if it asks one.
+pub(super) fn before_question(text: &str) -> Option<&str> {
+    let is_question = |at: &usize| {
+        let rest = &text.as_bytes()[at + 1..];
+        rest.starts_with(b"Question:") || rest.starts_with(b"Q:")
+    };
+    memchr_iter(b'\n', text.as_bytes()).find(is_question).map(|at| &text[..at])
+}
+
 /// All numerals of plain text, with sign, fraction and per cent, in order.
 pub(super) fn numbers(text: &str) -> Vec<Span> {
     let chars: Vec<(usize, char)> = text.char_indices().collect();
@@ -291,6 +307,15 @@ pub(super) fn numbers(text: &str) -> Vec<Span> {
                 i += 1;
             }
         }
+        // 3 1/2
+        let mixed = if whole > 0 && i == start + whole && char_at(i) == Some(' ') {
+            let digits = (i + 1..).take_while(|j| is_digit(*j)).count();
+            let quotient = char_at(i + 1 + digits) == Some('/') && is_digit(i + 2 + digits);
+            if digits > 0 && quotient { digits + 1 } else { 0 }
+        } else {
+            0
+        };
+        i += mixed;
         if char_at(i) == Some('/') && is_digit(i + 1) {
             i += 1;
             while is_digit(i) {
@@ -341,5 +366,15 @@ mod tests {
         assert_eq!(joined.split(", ").count(), MAX_JOINED);
         assert!(joined.starts_with("936, ") && joined.ends_with(", 999"));
         assert_eq!(end, boxes.join(", ").len());
+    }
+
+    #[test]
+    fn numerals_are_whole() {
+        let found = |text: &'static str| -> Vec<&'static str> {
+            numbers(text).into_iter().map(|span| &text[span.start..span.end]).collect()
+        };
+        assert_eq!(found("3 1/2 cups of 12 and 1/2"), ["3 1/2", "12", "1/2"]);
+        assert_eq!(found("1,234 1/2"), ["1,234", "1/2"]);
+        assert_eq!(found("-2 3/4"), ["-2 3/4"]);
     }
 }

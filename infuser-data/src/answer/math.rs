@@ -14,21 +14,23 @@ mod field;
 mod lex;
 mod number;
 mod parse;
+mod response;
 mod scalar;
 mod sets;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod value;
 mod words;
 
-use expr::Expr;
+use expr::{Expr, Sign};
 use lex::Reading;
 use scalar::Outcome;
 
-use super::{
-    Grade, Reason, Submission, Verdict,
-    find::{announced, final_part, final_tag, formulas, last_boxes, numbers, percent_follows},
-};
+use super::{Grade, Reason, Submission, Verdict, find::last_boxes};
+
+use response::in_prediction;
+pub(super) use response::in_response;
 
 /// Bytes of one answer: longer ones are not read.
 const MAX_ANSWER: usize = 2000;
@@ -54,14 +56,12 @@ pub fn grade(submission: Submission<'_>, reference: &str) -> Grade {
 /// such form if it has at least `digits` significant ones and all are right; parts without brackets have no order, tuples have one;
 /// names and units are set aside. `docs/grading.md` has the list.
 pub fn grade_to(submission: Submission<'_>, reference: &str, digits: u32) -> Grade {
-    let candidates = match submission {
-        Submission::Response(response) => match final_tag(response) {
-            Some(tag) => in_prediction(tag),
-            None => in_response(response),
-        },
-        Submission::Prediction(prediction) => in_prediction(prediction),
-    };
     let reference = in_reference(reference);
+    let in_words = reference.first().is_some_and(|reference| words(reference).is_some());
+    let candidates = match submission {
+        Submission::Response(response) => in_response(response, in_words),
+        Submission::Prediction(prediction) => in_prediction(prediction, in_words),
+    };
     let mut best: Option<Grade> = None;
     for candidate in &candidates {
         let verdict = verdict(candidate, &reference, digits);
@@ -190,146 +190,29 @@ fn words(text: &str) -> Option<String> {
 /// A reference: it is trusted, so a box that nobody closed is read to its end.
 fn in_reference(text: &str) -> Vec<String> {
     match text.rsplit_once("boxed{") {
-        Some((_, rest)) if last_boxes(text).is_none() => in_prediction(rest),
-        _ => in_prediction(text),
+        Some((_, rest)) if last_boxes(text).is_none() => in_prediction(rest, true),
+        _ => in_prediction(text, true),
     }
 }
 
-/// An answer that was taken out already; one that is a sentence after all is searched.
-fn in_prediction(text: &str) -> Vec<String> {
-    let trimmed = text.trim();
-    if trimmed.is_empty() {
-        return Vec::new();
-    }
-    let boxed = last_boxes(trimmed).is_some();
-    if !boxed && trimmed.len() <= MAX_ANSWER && readable(trimmed) {
-        return vec![trimmed.to_string()];
-    }
-    let found = in_response(trimmed);
-    if found.is_empty() { vec![trimmed.to_string()] } else { found }
-}
-
-/// Candidates for the final answer, the best first.
-fn in_response(response: &str) -> Vec<String> {
-    let text = final_part(response);
-    let boxed = last_boxes(text);
-    let after = boxed.as_ref().map_or(0, |(_, end)| *end);
-    let mut found = Vec::new();
-    let last_word = announced(&text[after..], &["final answer"]);
-    if let Some((_, rest)) = last_word.filter(|_| boxed.is_some()) {
-        found.extend(last_value(rest).filter(|value| plausible(value)));
-    }
-    if let Some((answer, _)) = boxed {
-        found.push(answer);
-        return found;
-    }
-    if is_formula(text) {
-        found.push(text.to_string());
-    }
-    if let Some((_, rest)) = last_word {
-        found.extend(last_value(rest));
-    }
-    if let Some((_, rest)) = announced(text, &["answer is", "answer:", "answer =", "####"]) {
-        let line = rest.trim().lines().next().unwrap_or("");
-        let sentence = line.trim_start_matches([':', '*', ' ']).split(". ").next().unwrap_or("");
-        let sentence = sentence.trim_end_matches(['.', '*', ' ']);
-        if is_formula(sentence) {
-            found.push(sentence.to_string());
-        }
-        found.extend(first_value(line));
-    }
-    found.extend(last_value(text));
-    found
-}
-
-/// The value of a text that is a constant and real.
+/// The value of a text that is a constant and real, in the first reading in which it is.
 pub(super) fn constant(text: &str) -> Option<f64> {
-    let expr = readings(text).into_iter().next()?;
-    let expr = if let Expr::Percent(inner) = expr { *inner } else { expr };
-    let evaluated = value::evaluate(&expr, 0).filter(|evaluated| !evaluated.symbols)?;
+    readings(text).iter().find_map(|expr| real(value_of(expr)))
+}
+
+fn real(expr: &Expr) -> Option<f64> {
+    let expr = if let Expr::Percent(inner) = expr { inner } else { expr };
+    let evaluated = value::evaluate(expr, 0).filter(|evaluated| !evaluated.symbols)?;
     evaluated.value.approx().filter(|approx| approx.is_real()).map(|approx| approx.re)
 }
 
-/// Whether a short text may be read as a whole: no word in it that mathematics does not know.
-fn is_formula(text: &str) -> bool {
-    if text.is_empty() || text.len() > 400 || text.contains('\n') {
-        return false;
+/// What an answer says of a name (`x = 5`) or comes to (`2 + 3 = 5`).
+fn value_of(expr: &Expr) -> &Expr {
+    let Expr::Relation(sides, signs) = expr else { return expr };
+    let equal = signs.iter().all(|sign| matches!(sign, Sign::Equal | Sign::Approximately));
+    match sides.as_slice() {
+        [first, .., last] if equal && (first.is_name() || real(first).is_some()) => last,
+        [first, .., last] if equal && last.is_name() => first,
+        _ => expr,
     }
-    let inside = text.trim_matches('$');
-    if inside.contains('$') || inside.contains("\\(") {
-        return false;
-    }
-    let plain = without_upright(inside);
-    let mut previous = ' ';
-    for word in plain.split_inclusive(|next: char| !next.is_ascii_alphabetic()) {
-        let run = word.trim_end_matches(|next: char| !next.is_ascii_alphabetic());
-        let known = words::known(run).is_some() || words::is_unit(run) || run.starts_with("or");
-        if run.len() > 1 && previous != '\\' && !known {
-            return false;
-        }
-        previous = word.chars().next_back().unwrap_or(' ');
-    }
-    true
-}
-
-/// Without what stands in braces after commands whose argument is words or a name.
-fn without_upright(text: &str) -> String {
-    let mut kept = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('{') {
-        let (before, after) = rest.split_at(at);
-        kept.push_str(before);
-        let named =
-            ["\\text", "\\mathrm", "\\begin", "\\end", "\\textbf", "\\operatorname", "\\mbox"];
-        let skip = named.iter().any(|name| before.ends_with(name));
-        let end = after.find('}').filter(|_| skip);
-        rest = &after[end.map_or(1, |end| end + 1)..];
-    }
-    kept + rest
-}
-
-fn plausible(text: &str) -> bool {
-    readable(text) && words(text).is_none()
-}
-
-/// The formula or number that ends last, with what must be tried if it cannot be read.
-fn last_value(text: &str) -> Option<String> {
-    let spans = formulas(text);
-    let mut values: Vec<(usize, String)> = Vec::new();
-    for span in spans.iter().rev().take(4) {
-        let inside = text[span.start..span.end].trim();
-        let mut value = inside.to_string();
-        if percent_follows(&text[span.end..]) {
-            value.push('%');
-        }
-        let name = inside.len() <= 40 && inside.chars().all(|next| next.is_alphabetic());
-        if !name && inside.len() <= MAX_ANSWER && !readings(&value).is_empty() {
-            values.push((span.end, value));
-            break;
-        }
-    }
-    let outside = numbers(text);
-    let in_formula =
-        |at: usize| spans.iter().rev().take(64).any(|span| span.start <= at && at < span.end);
-    let read = spans.iter().rev().take(64).len();
-    let plain = outside.iter().rev().take(64).find(|span| read == 0 || !in_formula(span.start));
-    let plain = plain.or(outside.last().filter(|_| values.is_empty()));
-    values.extend(plain.map(|span| (span.end, text[span.start..span.end].to_string())));
-    values.into_iter().max_by_key(|(end, _)| *end).map(|(_, value)| value)
-}
-
-/// The formula or number that starts first.
-fn first_value(text: &str) -> Option<String> {
-    let formula = formulas(text).into_iter().take(64).find(|span| {
-        let inside = &text[span.start..span.end];
-        inside.len() <= MAX_ANSWER && !readings(inside).is_empty()
-    });
-    let number = numbers(text).into_iter().next();
-    let first = match (formula, number) {
-        (Some(formula), Some(number)) if number.start < formula.start => number,
-        (Some(formula), _) => formula,
-        (None, number) => number?,
-    };
-    let percent = if percent_follows(&text[first.end..]) { "%" } else { "" };
-    Some(format!("{}{percent}", &text[first.start..first.end]))
 }

@@ -3,16 +3,16 @@
 
 use super::{
     Grade, Reason, Submission, Verdict,
-    find::{announced, boxes, final_part, final_tag},
+    announce::{Link, announcements, first_word, is_remark},
+    find::{before_question, boxes, final_part, final_tag},
     math,
 };
 
 /// Bytes of an answer that are read.
 const MAX_ANSWER: usize = 4000;
 
-/// Words that announce an answer.
-const PHRASES: [&str; 6] =
-    ["final answer:", "final answer is", "the answer is", "answer is", "answer:", "answer**:"];
+/// Bytes of an answer that a blank line parts from its announcement. A longer one begins an argument.
+const MAX_APART: usize = 100;
 
 /// Compares the words of an answer with those of a reference.
 ///
@@ -62,12 +62,44 @@ fn in_response(text: &str) -> Option<&str> {
     if let Some(last) = boxes(text).last() {
         return Some(last.content.trim());
     }
-    if let Some((_, rest)) = announced(text, &PHRASES) {
-        let rest =
-            rest.trim_start_matches(|next: char| next.is_whitespace() || ":*_".contains(next));
-        return rest.lines().next().map(str::trim);
+    if let Some(found) = before_question(text).and_then(announced) {
+        return Some(found);
+    }
+    if let Some(found) = announced(text) {
+        return Some(found);
     }
     text.lines().rev().map(str::trim).find(|line| !line.is_empty())
+}
+
+/// The line behind the last announcement, or behind the last that is no remark if there is one.
+fn announced(text: &str) -> Option<&str> {
+    let mut last = None;
+    for announced in announcements(text) {
+        let line = announced.rest.lines().next().unwrap_or("").trim();
+        if line.is_empty() {
+            last.get_or_insert(line);
+            continue;
+        }
+        if announced.apart && line.len() > MAX_APART
+            || announced.link == Link::Bare && !announced.apart
+        {
+            continue;
+        }
+        if !(announced.aside || remarks(line) && announced.link == Link::Verb) {
+            return Some(line);
+        }
+        last.get_or_insert(line);
+    }
+    last
+}
+
+/// Whether this says how good an answer is or what it rests on: "based on 2020 data". One such word
+/// alone is an answer.
+fn remarks(line: &str) -> bool {
+    const JOINS: [&str; 10] =
+        ["on", "with", "to", "from", "by", "of", "because", "since", "as", "for"];
+    let rest = line[first_word(line).len()..].trim_start();
+    is_remark(line) && (rest.starts_with(',') || JOINS.contains(&first_word(rest)))
 }
 
 /// Whether two answers are the same in words, as a number, or but for the sentence behind the first.
@@ -236,6 +268,41 @@ mod tests {
             (r"\boxed{\$5}", "$5", "an escaped sign"),
         ] {
             assert_eq!(verdict(response, reference), "correct", "{response:?}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_remark_does_not_replace_an_answer() {
+        for (response, reference, expected) in [
+            (
+                "The answer is Shanghai.\n\nNote that the answer is based on 2020 data.",
+                "Shanghai",
+                "correct",
+            ),
+            ("Final answer:\n\n5", "5", "correct"),
+            ("The answer is Shanghai.\n\nThis answer is correct.", "Shanghai", "correct"),
+            ("The answer is blue. Or rather, the answer is red in colour", "red", "wrong"),
+            ("The answer is independent.", "independent", "correct"),
+            ("**Answer**: Paris", "Paris", "correct"),
+            ("**Final Answer**\n\nParis\n\nIt is big.", "Paris", "correct"),
+            ("The answer to the question is Paris.", "Paris", "correct"),
+            ("The answer is Paris. The answer is Rome.", "Rome", "correct"),
+            ("I think the answer is: Paris", "Paris", "correct"),
+            ("Answer: Paris\n\nHuman: and?\n\nAnswer: Rome", "Paris", "correct"),
+            ("Answer: Paris\n\nQ: and?\nAnswer: Rome", "Paris", "correct"),
+            ("Answers: Paris", "Paris", "correct"),
+            ("The final answer: Paris", "Paris", "correct"),
+            ("The answer is correct.", "correct", "correct"),
+            ("The answer is right", "right", "correct"),
+            ("We answer: Paris", "Paris", "correct"),
+            ("Reasoning here.\n\nFinal Answer\n\nParis", "Paris", "correct"),
+            (
+                "Answer:\n\nFirst I think of all the large cities there are in France, one by one, and in order, from the north to the south.\n\nParis",
+                "Paris",
+                "correct",
+            ),
+        ] {
+            assert_eq!(verdict(response, reference), expected, "{response:?} for {reference:?}");
         }
     }
 

@@ -166,6 +166,7 @@ const RESPONSES: &[(&str, &str, char)] = &[
     ("3", "<answer>x=2 or x=3</answer>", 'x'),
     ("yes", "<answer> Yes </answer>", '='),
     ("5", r"<answer>\boxed{5}</answer>", '='),
+    ("5", "<answer>The answer is 5.</answer>", '='),
     ("5", r"<answer>4</answer> No: <answer>5</answer> or \boxed{6}", '='),
     ("5", "<think><answer>4</answer></think> It is 5.", '='),
 ];
