@@ -241,16 +241,6 @@ pub(super) fn formulas(text: &str) -> Vec<Span> {
     found
 }
 
-/// The text behind the last of the phrases that announce an answer, and where it starts.
-pub(super) fn announced<'a>(text: &'a str, phrases: &[&str]) -> Option<(usize, &'a str)> {
-    let lower = text.to_ascii_lowercase();
-    let ends = phrases.iter().filter_map(|phrase| lower.rfind(phrase).map(|at| at + phrase.len()));
-    let start = ends.max()?;
-    let rest = &text[start..];
-    let end = rest.find("I hope it is correct").or(rest.find("\n\n")).unwrap_or(rest.len());
-    Some((start, &rest[..end]))
-}
-
 /// What stands before the next question that a base model asks itself, if it asks one.
 pub(super) fn before_question(text: &str) -> Option<&str> {
     let is_question = |at: &usize| {

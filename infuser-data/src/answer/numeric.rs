@@ -1,10 +1,6 @@
 //! Answers that are one number, with whatever unit around it.
 
-use super::{
-    Grade, Reason, Submission, Verdict,
-    find::{announced, final_part, final_tag, last_boxes, numbers},
-    math,
-};
+use super::{Grade, Reason, Submission, Verdict, find::numbers, math};
 
 /// How far an answer may be from the reference.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,21 +23,24 @@ pub fn grade_within(submission: Submission<'_>, reference: &str, tolerance: Tole
 
 fn judge(submission: Submission<'_>, reference: &str, tolerance: Option<Tolerance>) -> Grade {
     let found = match submission {
-        Submission::Response(response) => match final_tag(response) {
-            Some(tag) => read(tag),
-            None => in_response(response),
-        },
-        Submission::Prediction(prediction) => read(prediction),
+        Submission::Response(response) => math::in_response(response, false),
+        Submission::Prediction(prediction) => taken_out(prediction),
     };
-    let Some(found) = found else {
+    let Some(first) = found.first() else {
         return Grade { verdict: Verdict::Unparsable(Reason::NoAnswer), extracted: None };
     };
-    let Some(reference) = read(reference) else {
+    // A list, an interval or an expression in symbols is no number: none of those in it counts.
+    let Some(found) = found.iter().find_map(|found| value(found)).map(str::to_string) else {
+        let verdict = Verdict::Unparsable(Reason::UnreadableAnswer);
+        return Grade { verdict, extracted: Some(first.clone()) };
+    };
+    let references = taken_out(reference);
+    let Some(reference) = references.iter().find_map(|reference| value(reference)) else {
         let verdict = Verdict::Unparsable(Reason::UnreadableReference);
         return Grade { verdict, extracted: Some(found) };
     };
-    let mut grade = math::grade(Submission::Prediction(&found), &reference);
-    let values = math::constant(&found).zip(math::constant(&reference));
+    let mut grade = math::grade(Submission::Prediction(&found), reference);
+    let values = math::constant(&found).zip(math::constant(reference));
     if let (Some((x, y)), Some(Tolerance { relative, absolute })) = (values, tolerance) {
         let near = (x - y).abs() <= absolute.max(relative * y.abs());
         grade.verdict = if near { Verdict::Correct } else { grade.verdict };
@@ -49,35 +48,42 @@ fn judge(submission: Submission<'_>, reference: &str, tolerance: Option<Toleranc
     Grade { extracted: Some(found), ..grade }
 }
 
-/// A box, an announced number, or the last one.
-fn in_response(response: &str) -> Option<String> {
-    let text = final_part(response);
-    if let Some((answer, _)) = last_boxes(text) {
-        return read(&answer);
-    }
-    let phrases = ["####", "final answer", "answer is", "answer:", "answer ="];
-    if let Some((_, rest)) = announced(text, &phrases) {
-        let line = rest.trim_start_matches([':', '*', ' ', '\n']).lines().next().unwrap_or("");
-        // "28 + 32 = 60" announces its result; "5 because 2 + 3 = 5" its first number.
-        let sum =
-            line.find('=').filter(|at| !line[..*at].contains(|next: char| next.is_alphabetic()));
-        let part = sum.map_or(line, |at| &line[at + 1..]);
-        if let Some(span) = numbers(part).first() {
-            return Some(part[span.start..span.end].to_string());
-        }
-    }
-    let span = *numbers(text).last()?;
-    Some(text[span.start..span.end].to_string())
+/// An answer that was taken out already; one that is a sentence after all is searched.
+fn taken_out(text: &str) -> Vec<String> {
+    if value(text).is_some() { vec![text.to_string()] } else { math::in_response(text, false) }
 }
 
-/// A number as it stands, or the last one in a text.
-fn read(text: &str) -> Option<String> {
+/// One number: as mathematics reads it, or in front of words that say what is counted.
+fn value(text: &str) -> Option<&str> {
     let text = text.trim();
-    if math::constant(text).is_some() {
-        return Some(text.to_string());
-    }
-    let span = *numbers(text).last()?;
-    Some(text[span.start..span.end].to_string())
+    if math::constant(text).is_some() { Some(text) } else { counted(text) }
+}
+
+/// The number of "12 cups of tea", in upright letters too.
+fn counted(text: &str) -> Option<&str> {
+    let style =
+        ["\\text{", "\\textbf{", "\\mathrm{"].iter().find_map(|style| text.strip_prefix(style));
+    let text = style.map_or(text, |inner| inner.strip_suffix('}').unwrap_or(inner)).trim();
+    let span = *numbers(text)
+        .first()
+        .filter(|span| text[..span.start].chars().all(|next| "$€£¥~≈\\ ".contains(next)))?;
+    let (number, behind) = (&text[span.start..span.end], &text[span.end..]);
+    let mut words =
+        behind.split([' ', '-', '{', '}']).filter(|word| !word.is_empty()).map(|word| {
+            let word = word.trim_matches([',', '.', '(', ')', '\'']);
+            if word == "\\text" || word == "\\mathrm" { "" } else { word }
+        });
+    // "5xy" and "5 xy" are products; "5 m" has a unit.
+    let first = words.find(|word| !word.is_empty()).unwrap_or("");
+    let counts = first.len() > 2 || math::constant(&format!("{number} {first}")).is_some();
+    let parted = !behind.starts_with(char::is_alphabetic);
+    // A letter alone may be a name; "or" has another number behind it, in words.
+    let plain = words.all(|word| {
+        let name = word.chars().count() == 1 && word != "a";
+        !name && word != "or" && word.chars().all(char::is_alphabetic)
+    });
+    let plain = plain && parted && counts && first.chars().all(char::is_alphabetic);
+    (plain && math::constant(number).is_some()).then_some(number)
 }
 
 #[cfg(test)]
@@ -115,6 +121,128 @@ mod tests {
         for (response, reference, expected) in table {
             assert_eq!(verdict(response, reference), expected, "{response:?} for {reference:?}");
         }
+    }
+
+    #[test]
+    fn one_number_is_taken_as_a_whole_and_several_are_none() {
+        let table = [
+            (r"\boxed{1, 2, 3, 4, 5}", "5", "unparsable"),
+            (r"\boxed{4 \text{ or } 5}", "5", "unparsable"),
+            (r"\boxed{x+5}", "5", "unparsable"),
+            (r"\boxed{3x+5}", "5", "unparsable"),
+            (r"\boxed{x^5}", "5", "unparsable"),
+            (r"\boxed{\frac{n}{5}}", "5", "unparsable"),
+            (r"\boxed{\text{not } 5}", "5", "unparsable"),
+            (r"\boxed{3 < x < 5}", "5", "unparsable"),
+            (r"\boxed{3}, \boxed{5}", "5", "unparsable"),
+            ("The answer is 4 or 5", "5", "unparsable"),
+            ("The answer is $4$ or $5$", "5", "unparsable"),
+            ("The answer is $4$ or 5.", "5", "unparsable"),
+            (r"\boxed{5x}", "5", "unparsable"),
+            (r"\boxed{5xy}", "5", "unparsable"),
+            (r"\boxed{5 xy}", "5", "unparsable"),
+            (r"\boxed{5 less than x}", "5", "unparsable"),
+            (r"\boxed{12 m of wire}", "12", "correct"),
+            (r"\boxed{(3,5)}", "5", "unparsable"),
+            (r"\boxed{[4,5]}", "5", "unparsable"),
+            (r"\boxed{5\pm 1}", "5", "unparsable"),
+            ("The answer is 3 or 5", "3", "unparsable"),
+            (r"\boxed{5}", "5", "correct"),
+            (r"\boxed{x=5}", "5", "correct"),
+            (r"\boxed{5\text{ cups of tea}}", "5", "correct"),
+            (r"\boxed{\text{5 cups of tea}}", "5", "correct"),
+            (r"\boxed{\$5}", "5", "correct"),
+            (r"\boxed{2+3=5}", "5", "correct"),
+            (r"\boxed{5 \text{ apples}}", "5", "correct"),
+            (r"\boxed{5.0}", "5", "correct"),
+            (r"\boxed{5 dollars}", "5", "correct"),
+            (r"\boxed{\approx 5}", "5", "correct"),
+            (r"\boxed{x \approx 5}", "5", "correct"),
+            (r"\boxed{5\%}", "5", "correct"),
+            ("So 5 of them.", "5", "correct"),
+            ("The answer is: $5", "5", "correct"),
+            ("x = 5", "5", "correct"),
+            ("It costs $5.", "5", "correct"),
+            ("Total: $2 + $3 = $5", "5", "correct"),
+            (r"Therefore, the answer is $\frac{1}{2}$.", "0.5", "correct"),
+            (r"#### \frac{1}{2}", "0.5", "correct"),
+            (r"The answer is $\sqrt{25} = 5$", "5", "correct"),
+            (r"The answer is $4 \times 5 = 20$", "20", "correct"),
+            ("The answer is 1.5 × 10^3", "1500", "correct"),
+            ("The answer is 2^10", "1024", "correct"),
+            ("The answer is $1{,}234$.", "1234", "correct"),
+            ("The answer is 3 1/2 cups.", "3.5", "correct"),
+            ("A: $2 * $9 = $18 a day.", "18", "correct"),
+            ("The answer is $18 a day, and $20 else.", "18", "correct"),
+            (r"The answer is $\boxed{12}$.", "12", "correct"),
+            (r"The answer is $4 \times 5$ = $20$.", "20", "correct"),
+            ("The answer is 60 percent.", "60", "correct"),
+            ("The answer is 5, since 3 is less.", "5", "correct"),
+            ("The answer is **5**.", "5", "correct"),
+            ("**The answer is 5**", "5", "correct"),
+            ("The answer is 1,000.", "1000", "correct"),
+            ("The answer is -3.", "-3", "correct"),
+            ("Answer: She has 5 apples.", "5", "correct"),
+            ("Answer: 5 apples and 3 pears", "5", "correct"),
+            ("The answer is that she has 5 left.", "5", "correct"),
+            (r"\boxed{5}. This final answer uses 3 steps.", "5", "correct"),
+            ("Final Answer: 9\nConfidence: 95%", "9", "correct"),
+            ("The final answer is 42 miles, which is more than 40.", "42", "correct"),
+            ("Final answer: 42 (see step 2).", "42", "correct"),
+            (
+                "The answer is 12.\n\nTo verify that this answer is right, substitute x=3: 4*3 = 12.",
+                "12",
+                "correct",
+            ),
+            ("The answer is 12. This answer is consistent with the 2 equations.", "12", "correct"),
+            ("Answer:\n\n12\n\nExplanation: 3 groups of 4.", "12", "correct"),
+            ("**Final Answer**\n\n12\n\n(Checked with n = 3.)", "12", "correct"),
+            ("**Answer**: 12\n\nThis follows from 3 groups of 4.", "12", "correct"),
+            (r"\boxed{5} Sorry, the final answer is 7.", "7", "correct"),
+            ("### Answer:\n\nTo find it, we add 3 and 4.\n\n3 + 4 = 7", "7", "correct"),
+            ("The answer is 12.\n\nNote that the answer is based on 2020 data.", "12", "correct"),
+            ("The answer is 12. The answer is not 13.", "12", "correct"),
+            ("The answer is approximately 12.", "12", "correct"),
+            ("The answer to the question is 12, not 13.", "12", "correct"),
+            ("Answer: Natalia sold 72 clips in 2 months.", "72", "correct"),
+            ("It is so.\n#### 5\n\nQuestion: and now?\n#### 7", "5", "correct"),
+            ("5", "5 apples", "correct"),
+            ("0.5", "1/2", "correct"),
+            ("The answer is 3-5", "3", "wrong"),
+            ("The answer is 2^10", "2", "wrong"),
+            ("The answer is 5", "4, 5", "unparsable"),
+        ];
+        for (response, reference, expected) in table {
+            assert_eq!(verdict(response, reference), expected, "{response:?} for {reference:?}");
+        }
+    }
+
+    #[test]
+    fn predictions_and_references_may_be_sentences() {
+        let table = [
+            ("She has 5 apples", "5", "correct"),
+            ("x = 5", "She had 2 + 3 = 5.\n#### 5", "correct"),
+            ("5 cups of tea", "5 apples", "correct"),
+            ("-5 degrees", "-5", "correct"),
+            ("x+5", "5", "unparsable"),
+            ("5", "x+5", "unparsable"),
+        ];
+        for (prediction, reference, expected) in table {
+            let found = grade(Submission::Prediction(prediction), reference).verdict.name();
+            assert_eq!(found, expected, "{prediction:?} for {reference:?}");
+        }
+    }
+
+    #[test]
+    fn a_tolerance_reads_what_a_name_is_said_to_be() {
+        let near = Tolerance { relative: 0.01, absolute: 0.0 };
+        let verdict = |response| grade_within(Submission::Response(response), "200", near).verdict;
+        assert_eq!(verdict(r"So $x = \frac{403}{2}$."), Verdict::Correct);
+        assert_eq!(verdict("The answer is 100 + 101 = 201."), Verdict::Correct);
+        assert_eq!(
+            verdict("The answer is 195 or 201."),
+            Verdict::Unparsable(Reason::UnreadableAnswer)
+        );
     }
 
     #[test]
