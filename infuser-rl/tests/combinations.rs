@@ -175,6 +175,8 @@ fn numbers_out_of_range_name_their_key() {
     for wrong in [0.5, 1.0, f64::NAN] {
         refused("solver.update.clip.dual", |config| config.solver.update.clip.dual = Some(wrong));
     }
+    refused("solver.rollout.samples", |config| config.solver.rollout.samples = usize::MAX);
+    refused("evaluation.samples", |config| config.evaluation.samples = 1_000_000_000);
     refused("reward.spice.target_variance", |config| {
         config.reward.spice.target_variance = f64::NAN;
     });
