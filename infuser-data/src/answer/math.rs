@@ -18,11 +18,12 @@ mod scalar;
 mod sets;
 #[cfg(test)]
 mod tests;
+mod units;
 mod value;
 mod words;
 
 use expr::Expr;
-use lex::Reading;
+use lex::{Reading, Units};
 use scalar::Outcome;
 
 use super::{
@@ -83,9 +84,10 @@ fn verdict(candidate: &str, references: &[String], digits: u32) -> Verdict {
     if squeezed(candidate) == squeezed(reference) {
         return Verdict::Correct;
     }
+    let names = [reference, candidate].iter().all(|text| difference(text, 3));
     match (words(reference), words(candidate)) {
-        (Some(a), Some(b)) if a == b => return Verdict::Correct,
-        (Some(a), Some(b)) if a.len() > 3 || b.len() > 3 => return Verdict::Wrong,
+        (Some(a), Some(b)) if a == b || reordered(reference, candidate) => return Verdict::Correct,
+        (Some(a), Some(b)) if !names && a.len().max(b.len()) > 3 => return Verdict::Wrong,
         _ => {}
     }
     compared(reference, candidate, digits)
@@ -93,7 +95,8 @@ fn verdict(candidate: &str, references: &[String], digits: u32) -> Verdict {
 
 /// Every reading of the one against every reading of the other; the first decides what is not equal.
 fn compared(reference: &str, candidate: &str, digits: u32) -> Verdict {
-    let (golds, preds) = (readings(reference), readings(candidate));
+    let golds = readings_with(reference, Units::Apart);
+    let preds = readings(candidate);
     if golds.is_empty() {
         return Verdict::Unparsable(Reason::UnreadableReference);
     }
@@ -123,10 +126,15 @@ fn readable(text: &str) -> bool {
 
 /// The ways in which an answer can be read, the usual one first.
 fn readings(text: &str) -> Vec<Expr> {
+    readings_with(text, Units::Anywhere)
+}
+
+/// The ways in which a text can be read, where letters may be units as far as `units` says.
+fn readings_with(text: &str, units: Units) -> Vec<Expr> {
     if text.len() > MAX_ANSWER {
         return Vec::new();
     }
-    let usual = Reading { thousands: true, minus: false };
+    let usual = Reading { thousands: true, minus: false, units: Units::Names };
     let mut found: Vec<Expr> = parse::parse(text, usual).into_iter().collect();
     let grouped = text
         .as_bytes()
@@ -136,9 +144,8 @@ fn readings(text: &str) -> Vec<Expr> {
         found.extend(parse::parse(text, Reading { thousands: false, ..usual }));
         found.extend(decimal_comma(text).and_then(|text| parse::parse(&text, usual)));
     }
-    if let Some(number) = without_unit(text) {
-        found.extend(parse::parse(number, usual));
-    }
+    // "5 m" is five metres as well as five times m.
+    found.extend(parse::parse(text, Reading { units, ..usual }));
     found
 }
 
@@ -153,19 +160,34 @@ fn decimal_comma(text: &str) -> Option<String> {
     (fits && fraction.len() != 3).then(|| format!("{whole}.{fraction}"))
 }
 
-/// "5 m" is five metres as well as five times m.
-fn without_unit(text: &str) -> Option<&str> {
-    let (number, unit) = text.trim().rsplit_once(' ')?;
-    let unit = unit.trim_end_matches(['.', '²', '³', '2', '3', '^']);
-    (words::is_unit(unit) && number.ends_with(|next: char| next.is_ascii_digit() || next == '}'))
-        .then_some(number)
-}
-
-/// Text without what never matters, for the quick look.
+/// Text without what never matters, for the quick look. A blank between letters or digits does: `1 1/2`.
 fn squeezed(text: &str) -> String {
     let text = text.trim().trim_matches('$').trim_end_matches('.');
     let text = text.replace("\\left", "").replace("\\right", "").replace("dfrac", "frac");
-    text.replace("\\!", "").replace("\\,", "").split_whitespace().collect()
+    let mut kept = String::new();
+    for word in text.replace("\\!", "").replace("\\,", " ").split_whitespace() {
+        let parts =
+            kept.ends_with(char::is_alphanumeric) && word.starts_with(char::is_alphanumeric);
+        kept.extend(parts.then_some(' '));
+        kept.push_str(word);
+    }
+    kept
+}
+
+/// Whether it may be a difference of names or of short products: `x - y`, `ab - cd`.
+fn difference(text: &str, letters: usize) -> bool {
+    text.contains('-') && text.split([' ', '-']).all(|piece| piece.len() <= letters)
+}
+
+/// Whether both are one product of a few names: `wxyz` and `zyxw`.
+fn reordered(one: &str, other: &str) -> bool {
+    let names = |text: &str| {
+        let mut letters: Vec<char> = text.trim().trim_matches('$').chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    let (one, other) = (names(one), names(other));
+    one == other && one.len() <= 6 && one.iter().all(char::is_ascii_alphabetic)
 }
 
 /// An answer in words, in lower case; `None` if it may be a formula.
@@ -181,7 +203,7 @@ fn words(text: &str) -> Option<String> {
     let plain = text.chars().all(|next| next.is_alphabetic() || " -'".contains(next));
     let letters = text.chars().filter(|next| next.is_alphabetic()).count();
     let formula = text.split(' ').any(|word| words::known(word).is_some());
-    (plain && letters > 1 && !formula).then(|| text.to_lowercase())
+    (plain && letters > 1 && !formula && !difference(text, 2)).then(|| text.to_lowercase())
 }
 
 /// A reference: it is trusted, so a box that nobody closed is read to its end.
@@ -241,10 +263,11 @@ fn in_response(response: &str) -> Vec<String> {
 
 /// The value of a text that is a constant and real.
 pub(super) fn constant(text: &str) -> Option<f64> {
-    let expr = readings(text).into_iter().next()?;
-    let expr = if let Expr::Percent(inner) = expr { *inner } else { expr };
-    let evaluated = value::evaluate(&expr, 0).filter(|evaluated| !evaluated.symbols)?;
-    evaluated.value.approx().filter(|approx| approx.is_real()).map(|approx| approx.re)
+    readings(text).into_iter().find_map(|expr| {
+        let expr = if let Expr::Percent(inner) = expr { *inner } else { expr };
+        let evaluated = value::evaluate(&expr, 0).filter(|evaluated| !evaluated.symbols)?;
+        evaluated.value.approx().filter(|approx| approx.is_real()).map(|approx| approx.re)
+    })
 }
 
 /// Whether a short text may be read as a whole: no word in it that mathematics does not know.

@@ -77,7 +77,10 @@ pub(super) fn bracket(parser: &mut Parser, open: char) -> Option<Expr> {
             if parser.eat(&Token::Close('{')) {
                 return Some(Expr::Word(String::new()));
             }
-            let inner = answers(parser)?;
+            parser.braces += 1;
+            let inner = answers(parser);
+            parser.braces -= 1;
+            let inner = inner?;
             if parser.eat(&Token::Choose) {
                 let below = parser.sum()?;
                 let choose = Expr::Binomial(inner.into(), below.into());

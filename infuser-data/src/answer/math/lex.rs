@@ -38,11 +38,14 @@ pub(super) enum Token {
     And,
 }
 
-/// A token, and whether white space stands before it.
+/// A token and how it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Lexed {
     pub(super) token: Token,
+    /// White space stands before it.
     pub(super) spaced: bool,
+    /// It stands in upright letters, as units do.
+    pub(super) upright: bool,
 }
 
 /// How text that can be read in two ways is read.
@@ -52,6 +55,18 @@ pub(super) struct Reading {
     pub(super) thousands: bool,
     /// A sign that stands for two is this one.
     pub(super) minus: bool,
+    pub(super) units: Units,
+}
+
+/// What letters behind a number are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Units {
+    /// Names: `2mg` is a product of three factors.
+    Names,
+    /// A unit where they stand apart from the number or upright: what a reference means by them.
+    Apart,
+    /// A unit in all places: an answer may be careless, and its number counts.
+    Anywhere,
 }
 
 /// Reads all of `text`; `None` if something in it has no meaning here.
@@ -64,6 +79,7 @@ pub(super) fn lex(text: &str, reading: Reading) -> Option<Vec<Lexed>> {
         depth: 0,
         matrices: 0,
         spaced: false,
+        upright: false,
         reading,
         doubled,
         out: Vec::new(),
@@ -89,6 +105,7 @@ struct Lexer {
     /// Open matrices around this place: only there do `&` and `\\\\` part anything.
     matrices: usize,
     spaced: bool,
+    upright: bool,
     reading: Reading,
     doubled: bool,
     out: Vec<Lexed>,
@@ -127,7 +144,8 @@ impl Lexer {
             Token::Row if self.matrices == 0 => return self.out.clear(),
             _ => {}
         }
-        self.out.push(Lexed { token, spaced: std::mem::take(&mut self.spaced) });
+        let spaced = std::mem::take(&mut self.spaced);
+        self.out.push(Lexed { token, spaced, upright: self.upright });
     }
 
     fn digits(&mut self, into: &mut String) {
@@ -219,9 +237,13 @@ impl Lexer {
 
     /// A run of letters in plain text.
     fn letters(&mut self) -> Option<()> {
-        let run: String =
-            self.chars[self.at..].iter().take_while(|next| next.is_ascii_alphabetic()).collect();
+        let run = self.name(0);
+        let before = self.at.checked_sub(1).and_then(|at| self.chars.get(at)).copied();
         self.at += run.len();
+        // US$5
+        if self.peek(0) == Some('$') && run == "US" {
+            return Some(());
+        }
         // "1orW(x)": a word that lost its spaces.
         let glued = ["or", "and"].iter().find(|word| {
             run.strip_prefix(**word)
@@ -231,6 +253,12 @@ impl Lexer {
             self.push(Token::And);
             return self.word(&run[word.len()..]);
         }
+        // In `2abcd`, `abcd + 1` and `(x)abcd` no word stands.
+        let factor = before.is_some_and(|next| next.is_ascii_digit() || ")}+*".contains(next))
+            || self.peek(0).is_some_and(|next| "^_+*".contains(next));
+        if factor && words::known(&run).is_none() && !words::names_unit(&run) {
+            return self.product(&run);
+        }
         self.word(&run)
     }
 
@@ -239,13 +267,23 @@ impl Lexer {
             self.push(token);
             return Some(());
         }
-        let after_number = matches!(self.out.last(), Some(Lexed { token: Token::Number(..), .. }));
-        let unit = words::is_unit(run) && (after_number || self.spaced);
-        if run.len() >= 4 || unit && run.len() > 1 {
-            self.push(Token::Word(run.into()));
-            return Some(());
+        if run.len() < 4 || words::applied(run).is_some() {
+            return self.product(run);
         }
-        for letter in run.chars() {
+        self.push(Token::Word(run.into()));
+        Some(())
+    }
+
+    /// Letters that multiply, or a function of the last of them.
+    fn product(&mut self, run: &str) -> Option<()> {
+        let letters = match words::applied(run) {
+            Some((function, argument)) => {
+                self.push(Token::Function(function));
+                argument
+            }
+            None => run,
+        };
+        for letter in letters.chars() {
             self.push(words::letter(letter));
         }
         Some(())
@@ -327,6 +365,8 @@ impl Lexer {
             "vspace" | "phantom" | "tag" | "label" => drop(self.group()?),
             _ => match words::command(name) {
                 Some(token) => self.push(token),
+                // `\cotx` lost the space that ends the command.
+                None if words::applied(name).is_some() => self.product(name)?,
                 // A name nobody knows is a symbol, except that it may hide a meaning.
                 None => self.push(Token::Symbol(name.into())),
             },
@@ -375,11 +415,12 @@ impl Lexer {
             self.push(token);
         } else if plain.len() == 1 && plain.is_ascii() && plain.starts_with(char::is_alphabetic) {
             let letter = content.trim().chars().next()?;
+            let around = std::mem::replace(&mut self.upright, true);
             self.push(words::letter(letter));
+            self.upright = around;
         } else if nesting == 0
             && (content.contains(|next: char| next.is_ascii_digit() || next == '(' || next == '\\'))
         {
-            let rest = Reading { ..self.reading };
             let inner: Vec<char> = content.chars().collect();
             let mut lexer = Lexer {
                 chars: inner,
@@ -387,7 +428,8 @@ impl Lexer {
                 depth: self.depth,
                 matrices: self.matrices,
                 spaced: true,
-                reading: rest,
+                upright: true,
+                reading: self.reading,
                 doubled: self.doubled,
                 out: std::mem::take(&mut self.out),
             };

@@ -3,9 +3,9 @@
 use super::{
     collect,
     expr::{Constant, Expr, Function, Sign},
-    lex::{Lexed, Reading, Token, lex},
+    lex::{Lexed, Reading, Token, Units, lex},
     number::Number,
-    words,
+    units::quantities,
 };
 
 /// Deeper nesting is no answer.
@@ -26,9 +26,26 @@ pub(super) fn parse(text: &str, reading: Reading) -> Option<Expr> {
     }
     let both = tokens.iter().any(|lexed| matches!(lexed.token, Token::Op('±' | '∓')));
     let steps = STEPS * tokens.len();
-    let mut parser = Parser { tokens, at: 0, depth: 0, steps, bars: 0, minus: reading.minus };
+    let Reading { minus, units, .. } = reading;
+    let mut parser = Parser {
+        tokens,
+        at: 0,
+        depth: 0,
+        steps,
+        bars: 0,
+        braces: 0,
+        minus,
+        units,
+        measured: false,
+        italic: false,
+    };
     let expr = collect::answers(&mut parser)?;
     if parser.at < parser.tokens.len() {
+        return None;
+    }
+    // A reading for units is none without one; x metres are x times m.
+    let measured = parser.measured && (!parser.italic || quantities(&expr));
+    if units != Units::Names && !measured {
         return None;
     }
     if both && !reading.minus {
@@ -47,8 +64,15 @@ pub(super) struct Parser {
     steps: usize,
     /// Open `|`.
     pub(super) bars: usize,
+    /// Open `{`.
+    pub(super) braces: usize,
     /// What `±` stands for this time.
     minus: bool,
+    pub(super) units: Units,
+    /// A unit was set aside that could have been a product of names.
+    pub(super) measured: bool,
+    /// It was not upright.
+    pub(super) italic: bool,
 }
 
 impl Parser {
@@ -56,8 +80,26 @@ impl Parser {
         self.ahead(0)
     }
 
-    fn ahead(&self, count: usize) -> Option<&Token> {
-        self.tokens.get(self.at + count).map(|lexed| &lexed.token)
+    pub(super) fn ahead(&self, count: usize) -> Option<&Token> {
+        self.lexed(count).map(|lexed| &lexed.token)
+    }
+
+    pub(super) fn lexed(&self, count: usize) -> Option<&Lexed> {
+        self.tokens.get(self.at + count)
+    }
+
+    pub(super) fn skip(&mut self, count: usize) {
+        self.at += count;
+    }
+
+    /// Reads something, or stays where it was.
+    pub(super) fn attempt(&mut self, inner: impl FnOnce(&mut Self) -> bool) -> bool {
+        let start = self.at;
+        let found = inner(self);
+        if !found {
+            self.at = start;
+        }
+        found
     }
 
     fn spaced(&self) -> bool {
@@ -145,7 +187,7 @@ impl Parser {
     fn product(&mut self) -> Option<Expr> {
         let mut factors = vec![self.unary()?];
         loop {
-            self.units(factors.last());
+            self.unit(&factors);
             if self.op('*') {
                 factors.push(self.unary()?);
             } else if self.op('/') || self.ratio() {
@@ -190,29 +232,6 @@ impl Parser {
             Some(Token::Open(_)) => true,
             Some(Token::Op('|')) => self.bars == 0,
             _ => false,
-        }
-    }
-
-    /// Words behind a factor are its unit: they say nothing about its value.
-    fn units(&mut self, before: Option<&Expr>) {
-        if matches!(before, None | Some(Expr::Word(_))) {
-            return;
-        }
-        while matches!(self.peek(), Some(Token::Word(_))) {
-            self.at += 1;
-            if self.peek() == Some(&Token::Op('^'))
-                && matches!(self.ahead(1), Some(Token::Number(..)))
-            {
-                self.at += 2;
-            }
-            let per = match self.ahead(1) {
-                Some(Token::Word(_)) => true,
-                Some(Token::Symbol(letter)) => words::is_unit(letter),
-                _ => false,
-            };
-            if self.peek() == Some(&Token::Op('/')) && per {
-                self.at += 2;
-            }
         }
     }
 
@@ -270,8 +289,11 @@ impl Parser {
             self.at += width;
             return if mark == '°' { Some(Expr::Degrees(base.into())) } else { primed(base) };
         }
+        if self.ordinal() {
+            return Some(base);
+        }
         match self.script()? {
-            // 5^{th}
+            // 5^{\text{th}}
             Expr::Word(_) => Some(base),
             exponent => Some(Expr::Power(base.into(), exponent.into())),
         }

@@ -1,5 +1,7 @@
 //! What is equal and what is not, as a table: reference, answer, and whether they are.
 
+mod units;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -134,6 +134,9 @@ pub(super) fn sign(next: char) -> Option<Token> {
         '²' | '³' | '⁰' | '¹' | '⁴'..='⁹' => Token::Op('^'),
         '½' | '⅓' | '⅔' | '¼' | '¾' | '⅕' | '⅖' | '⅗' | '⅘' | '⅙' | '⅚' | '⅐' | '⅛' | '⅜' | '⅝'
         | '⅞' | '⅑' | '⅒' => Token::Frac,
+        'µ' => Token::Symbol(greek('μ')),
+        '\u{2126}' => Token::Symbol(greek('Ω')),
+        '℃' | '℉' => Token::Op('°'),
         'α'..='ω' | 'Α'..='Ω' => Token::Symbol(greek(next)),
         // Words of other scripts: units, usually.
         _ if next.is_alphabetic() => Token::Word(next.into()),
@@ -201,13 +204,101 @@ pub(super) fn vulgar(next: char) -> Option<(&'static str, &'static str)> {
     })
 }
 
+/// `sinx`: a function and the letter it is applied to.
+pub(super) fn applied(run: &str) -> Option<(Function, &str)> {
+    let (name, argument) = run.split_at_checked(run.len().checked_sub(1)?)?;
+    let function = Function::named(name)
+        .filter(|it| it.takes_angles() || matches!(it, Function::Ln | Function::Log))?;
+    matches!(argument, "x" | "y" | "z").then_some((function, argument))
+}
+
 /// A unit of measure, where it follows a number.
 pub(super) fn is_unit(run: &str) -> bool {
-    const UNITS: [&str; 47] = [
-        "cm", "mm", "km", "nm", "m", "kg", "mg", "g", "s", "ms", "min", "h", "hr", "hrs", "ft",
-        "in", "yd", "mi", "mph", "kph", "lb", "lbs", "oz", "L", "mL", "ml", "l", "W", "kW", "kWh",
-        "J", "kJ", "N", "Pa", "kPa", "Hz", "V", "A", "K", "C", "F", "mol", "sq", "cu", "pm", "am",
-        "USD",
+    glues(run) || APART.contains(&run)
+}
+
+/// A unit that may stand right behind its number in an answer.
+pub(super) fn glues(run: &str) -> bool {
+    only_unit(run) || OFTEN_UNITS.contains(&run)
+}
+
+/// A unit that no product of names looks like.
+pub(super) fn only_unit(run: &str) -> bool {
+    ONLY_UNITS.contains(&run)
+}
+
+/// Letters that name a unit and nothing else.
+const ONLY_UNITS: [&str; 37] = [
+    "cm", "mm", "ft", "yd", "hr", "hrs", "yr", "yrs", "sec", "lb", "lbs", "oz", "mph", "kph", "mL",
+    "kW", "MW", "kWh", "kJ", "MJ", "eV", "keV", "MeV", "kPa", "MPa", "Hz", "kHz", "MHz", "GHz",
+    "mol", "kΩ", "μm", "μs", "rpm", "th", "USD", "pcs",
+];
+
+/// Letters that name a unit where no names are expected.
+const OFTEN_UNITS: &[&str] = &[
+    "m", "km", "nm", "pm", "dm", "in", "mi", "g", "kg", "mg", "μg", "s", "ms", "ns", "min", "h",
+    "day", "L", "l", "ml", "J", "mJ", "cal", "kcal", "W", "mW", "N", "kN", "Pa", "hPa", "bar",
+    "atm", "V", "kV", "mV", "A", "mA", "K", "C", "μC", "nC", "F", "μF", "nF", "pF", "Ω", "rad",
+    "rev", "sq", "cu", "st", "nd", "rd",
+];
+
+/// Letters that are units only where they stand apart from the number.
+const APART: [&str; 9] = ["T", "H", "M", "mM", "mH", "mT", "cd", "gal", "EUR"];
+
+/// The names of units and of what is often counted: words, wherever they stand.
+pub(super) fn names_unit(run: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "meter",
+        "metre",
+        "centimeter",
+        "centimetre",
+        "kilometer",
+        "kilometre",
+        "millimeter",
+        "inch",
+        "inches",
+        "foot",
+        "feet",
+        "yard",
+        "mile",
+        "second",
+        "minute",
+        "hour",
+        "week",
+        "month",
+        "year",
+        "gram",
+        "kilogram",
+        "pound",
+        "ounce",
+        "liter",
+        "litre",
+        "gallon",
+        "dollar",
+        "cent",
+        "euro",
+        "unit",
+        "point",
+        "time",
+        "radian",
+        "joule",
+        "newton",
+        "watt",
+        "volt",
+        "ampere",
+        "kelvin",
+        "mole",
+        "ohm",
+        "hertz",
+        "pascal",
+        "percent",
     ];
-    UNITS.contains(&run)
+    let run = run.to_ascii_lowercase();
+    [run.as_str(), run.strip_suffix('s').unwrap_or("")].iter().any(|name| NAMES.contains(name))
+        || matches!(run.as_str(), "mins" | "secs" | "days" | "people" | "square" | "cubic")
+}
+
+/// A word that may stand between the words of a unit: "5 years old", "3 km per hour".
+pub(super) fn joins_units(run: &str) -> bool {
+    matches!(run, "old" | "per" | "of" | "ago")
 }

@@ -1,0 +1,212 @@
+//! Units behind a number: what they look like, and when letters are one.
+
+use super::{
+    expr::{Constant, Expr, Function},
+    lex::{Token, Units},
+    parse::Parser,
+    value::evaluate,
+    words,
+};
+
+impl Parser {
+    /// Sets the unit behind a factor aside: words always, letters where they can be one.
+    pub(super) fn unit(&mut self, factors: &[Expr]) {
+        if matches!(factors.last(), None | Some(Expr::Word(_))) {
+            return;
+        }
+        let upright = self.lexed(0).is_some_and(|lexed| lexed.upright);
+        let letters = self.units != Units::Names
+            && self.starts_unit()
+            && (upright || factors.iter().all(constant))
+            && self.attempt(|parser| {
+                let sure = parser.surely_unit();
+                parser.units_joined(true) && (parser.ends_statement() || sure && parser.goes_on())
+            });
+        self.measured |= letters;
+        self.italic |= letters && !upright;
+        if !letters && matches!(self.peek(), Some(Token::Word(_))) {
+            self.words();
+        }
+    }
+
+    /// Words, with powers and quotients among them.
+    fn words(&mut self) {
+        while matches!(self.peek(), Some(Token::Word(_))) {
+            self.skip(1);
+            self.unit_power();
+            if self.peek() == Some(&Token::Op('/')) && matches!(self.ahead(1), Some(Token::Word(_)))
+            {
+                self.skip(1);
+            }
+        }
+    }
+
+    /// Whether letters here may be a unit at all, by how they stand to the number.
+    fn starts_unit(&self) -> bool {
+        let Some(first) = self.lexed(0) else { return false };
+        if matches!(first.token, Token::Word(_) | Token::Frac) {
+            return true;
+        }
+        let Some((name, _)) = self.unit_name() else { return false };
+        let glued = words::only_unit(&name) || self.units == Units::Anywhere && words::glues(&name);
+        // Italic letters in a numerator are names.
+        first.upright || self.braces == 0 && (first.spaced || glued)
+    }
+
+    /// Whether it is a unit even in front of another term: `2 cm + 3 cm`.
+    fn surely_unit(&self) -> bool {
+        let spaced = self.lexed(0).is_some_and(|lexed| lexed.spaced || lexed.upright);
+        let careless = spaced && self.units == Units::Anywhere;
+        self.unit_name()
+            .is_none_or(|(name, _)| words::only_unit(&name) || careless && name.chars().count() > 1)
+    }
+
+    fn goes_on(&self) -> bool {
+        matches!(self.peek(), Some(Token::Op('+' | '-' | '*' | '/')))
+    }
+
+    /// Nothing that could be multiplied follows.
+    fn ends_statement(&self) -> bool {
+        matches!(
+            self.peek(),
+            None | Some(
+                Token::Op(',' | ';' | '&')
+                    | Token::And
+                    | Token::Close(_)
+                    | Token::Sign(_)
+                    | Token::Row
+                    | Token::End
+            )
+        )
+    }
+
+    /// One unit or several: `kg·m/s²`, `J/(mol K)`, `\frac{m}{s}`.
+    fn units_joined(&mut self, first: bool) -> bool {
+        if !self.one_unit(first) {
+            return false;
+        }
+        loop {
+            let more = self.attempt(|parser| {
+                let _ = parser.op('*') || parser.op('/');
+                parser.one_unit(false) || parser.unit_group('(')
+            });
+            if !more {
+                return true;
+            }
+        }
+    }
+
+    fn one_unit(&mut self, first: bool) -> bool {
+        if self.peek() == Some(&Token::Frac) {
+            return self.attempt(|parser| {
+                parser.skip(1);
+                parser.unit_group('{') && parser.unit_group('{')
+            });
+        }
+        if matches!(self.peek(), Some(Token::Word(_))) {
+            self.skip(1);
+        } else if let Some((name, width)) = self.unit_name()
+            && (words::is_unit(&name) || !first && words::joins_units(&name))
+        {
+            self.skip(width);
+        } else {
+            return false;
+        }
+        self.unit_power();
+        true
+    }
+
+    fn unit_group(&mut self, open: char) -> bool {
+        self.attempt(|parser| {
+            parser.eat(&Token::Open(open))
+                && parser.nested(|parser| parser.units_joined(false).then_some(())).is_some()
+                && parser.eat(&Token::Close(open))
+        })
+    }
+
+    /// `^2`, `^{-1}`, and the 2 of `cm2`.
+    fn unit_power(&mut self) {
+        let digits = |token: Option<&Token>| matches!(token, Some(Token::Number(..)));
+        let small = matches!(self.peek(), Some(Token::Number(_, digits)) if digits.len() == 1);
+        if small && self.lexed(0).is_some_and(|lexed| !lexed.spaced) {
+            self.skip(1);
+            return;
+        }
+        self.attempt(|parser| {
+            parser.op('^') && {
+                let braced = parser.eat(&Token::Open('{'));
+                parser.op('-');
+                let number = digits(parser.peek());
+                parser.skip(usize::from(number));
+                number && (!braced || parser.eat(&Token::Close('{')))
+            }
+        });
+    }
+
+    /// Letters without space between them, and how many tokens they are.
+    fn unit_name(&self) -> Option<(String, usize)> {
+        let first = self.lexed(0)?;
+        // "5 min": the function of that name has an argument.
+        if let Token::Function(function @ (Function::Min | Function::Sec)) = first.token {
+            let name = if function == Function::Min { "min" } else { "sec" };
+            return Some((name.into(), 1));
+        }
+        let mut name = String::new();
+        let mut width = 0;
+        while let Some(lexed) = self.lexed(width)
+            && (width == 0 || !lexed.spaced && (lexed.upright == first.upright || name == "μ"))
+            && let Some(letter) = letter(&lexed.token)
+        {
+            name.push(letter);
+            width += 1;
+        }
+        (width > 0).then_some((name, width))
+    }
+
+    /// The `{th}` of `5^{th}`.
+    pub(super) fn ordinal(&mut self) -> bool {
+        self.attempt(|parser| {
+            parser.eat(&Token::Open('{'))
+                && parser.unit_name().is_some_and(|(name, width)| {
+                    parser.skip(width);
+                    matches!(name.as_str(), "th" | "st" | "nd" | "rd")
+                })
+                && parser.eat(&Token::Close('{'))
+        })
+    }
+}
+
+/// The letter that a name of one letter is.
+fn letter(token: &Token) -> Option<char> {
+    match token {
+        Token::Constant(Constant::E) => Some('e'),
+        Token::Constant(Constant::I) => Some('i'),
+        Token::Symbol(name) => match name.as_str() {
+            "mu" => Some('μ'),
+            "Omega" => Some('Ω'),
+            name => {
+                let mut letters = name.chars();
+                letters.next().filter(|next| next.is_alphabetic() && letters.next().is_none())
+            }
+        },
+        _ => None,
+    }
+}
+
+fn constant(expr: &Expr) -> bool {
+    evaluate(expr, 0).is_some_and(|evaluated| !evaluated.symbols)
+}
+
+/// Whether an answer says constants only, with or without names: what may carry a unit in italics.
+pub(super) fn quantities(expr: &Expr) -> bool {
+    match expr {
+        Expr::List(parts) | Expr::Tuple(parts) | Expr::Set(parts) => parts.iter().all(quantities),
+        Expr::Interval(interval) => [&interval.low, &interval.high].into_iter().all(quantities),
+        Expr::Relation(sides, _) => match sides.as_slice() {
+            [first, .., last] => quantities(last) || last.is_name() && quantities(first),
+            _ => false,
+        },
+        Expr::Matrix(rows) => rows.iter().flatten().all(quantities),
+        _ => constant(expr),
+    }
+}
