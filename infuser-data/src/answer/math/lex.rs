@@ -1,5 +1,7 @@
 //! Text to tokens: LaTeX, plain text and the Unicode signs between them become one vocabulary.
 
+mod numeral;
+
 use super::{
     expr::{Constant, Function, Sign},
     number::Number,
@@ -146,93 +148,6 @@ impl Lexer {
         }
         let spaced = std::mem::take(&mut self.spaced);
         self.out.push(Lexed { token, spaced, upright: self.upright });
-    }
-
-    fn digits(&mut self, into: &mut String) {
-        while let Some(digit) = self.peek(0).filter(char::is_ascii_digit) {
-            into.push(digit);
-            self.at += 1;
-        }
-    }
-
-    /// Whether exactly three digits stand `ahead`.
-    fn group_at(&self, ahead: usize) -> bool {
-        let digit = |i| self.peek(ahead + i).is_some_and(|next| next.is_ascii_digit());
-        digit(0) && digit(1) && digit(2) && !digit(3)
-    }
-
-    /// The width of what parts groups of thousands here.
-    fn group_mark(&self) -> Option<usize> {
-        let list = !self.reading.thousands || self.depth > 0;
-        let width = match self.peek(0)? {
-            ',' if self.peek(1) == Some('\\') && self.peek(2) == Some('!') => {
-                let mut width = 3;
-                while self.peek(width) == Some(' ') {
-                    width += 1;
-                }
-                return self.group_at(width).then_some(width);
-            }
-            '{' if self.peek(1) == Some(',') && self.peek(2) == Some('}') => 3,
-            '\\' if self.peek(1) == Some(',') => 2,
-            ' ' | '\u{a0}' | '\u{202f}' if !list => 1,
-            ',' if !list => 1,
-            _ => return None,
-        };
-        self.group_at(width).then_some(width)
-    }
-
-    fn number(&mut self) -> Option<()> {
-        let mut text = String::new();
-        self.digits(&mut text);
-        if text.is_empty() && !self.peek(1).is_some_and(|next| next.is_ascii_digit()) {
-            // A full stop, or dots.
-            let dots = self.chars[self.at..].iter().take_while(|next| **next == '.').count();
-            self.at += dots;
-            if dots > 1 {
-                self.push(Token::Symbol("...".into()));
-            }
-            return Some(());
-        }
-        // Groups of three follow one of at most three.
-        let grouped = (1..=3).contains(&text.len());
-        while let Some(width) = self.group_mark().filter(|_| grouped) {
-            self.at += width;
-            self.digits(&mut text);
-        }
-        // The point belongs to the number unless it ends a sentence.
-        let repeats = self.chars[self.at..].starts_with(&['.', '\\']);
-        if self.peek(0) == Some('.')
-            && (self.peek(1).is_some_and(|next| next.is_ascii_digit()) || repeats)
-        {
-            text.push('.');
-            self.at += 1;
-            self.digits(&mut text);
-        }
-        let exponent = self.exponent();
-        let number = Number::new(text.strip_suffix('.').unwrap_or(&text), exponent)?;
-        self.push(Token::Number(number, text));
-        Some(())
-    }
-
-    /// `e5`, `E-3` right behind digits.
-    fn exponent(&mut self) -> i32 {
-        if !matches!(self.peek(0), Some('e' | 'E')) {
-            return 0;
-        }
-        let sign = usize::from(matches!(self.peek(1), Some('+' | '-')));
-        let digits: String = self.chars[self.at + 1 + sign..]
-            .iter()
-            .take_while(|next| next.is_ascii_digit())
-            .collect();
-        let after = self.peek(1 + sign + digits.len());
-        if digits.is_empty() || digits.len() > 4 || after.is_some_and(|next| next.is_alphanumeric())
-        {
-            return 0;
-        }
-        let value: i32 = digits.parse().unwrap_or(0);
-        let negative = self.peek(1) == Some('-');
-        self.at += 1 + sign + digits.len();
-        if negative { -value } else { value }
     }
 
     /// A run of letters in plain text.
@@ -458,6 +373,33 @@ impl Lexer {
         Some(())
     }
 
+    /// A run of raised or lowered characters is one group: `10⁻³` is `10^{-3}`.
+    fn script(&mut self, mark: char) -> Option<()> {
+        self.at -= 1;
+        let mut digits = String::new();
+        self.push(Token::Op(mark));
+        self.push(Token::Open('{'));
+        loop {
+            let next = self.peek(0).and_then(words::script).filter(|script| script.0 == mark);
+            let plain = next.map(|script| script.1);
+            if let Some(digit) = plain.filter(char::is_ascii_digit) {
+                digits.push(digit);
+            } else if !digits.is_empty() {
+                let text = std::mem::take(&mut digits);
+                self.push(Token::Number(Number::new(&text, 0)?, text));
+            }
+            match plain {
+                None => break,
+                Some(digit) if digit.is_ascii_digit() => {}
+                Some(letter) if letter.is_alphabetic() => self.push(words::letter(letter)),
+                Some(sign) => self.push(words::sign(sign)?),
+            }
+            self.at += 1;
+        }
+        self.push(Token::Close('{'));
+        Some(())
+    }
+
     /// A sign that is neither letter, digit nor backslash.
     fn sign(&mut self, next: char) -> Option<()> {
         self.at += 1;
@@ -476,10 +418,13 @@ impl Lexer {
             _ => (words::sign(next)?, 0),
         };
         self.at += extra;
-        if let Some(digit) = words::superscript(next) {
-            let number = Number::new(&digit.to_string(), 0)?;
-            self.push(Token::Op('^'));
-            self.push(Token::Number(number, digit.to_string()));
+        if let Some(script) = words::script(next) {
+            self.script(script.0)?;
+        } else if let Some(degree) = words::root(next) {
+            self.push(Token::Sqrt);
+            self.push(Token::Open('['));
+            self.push(Token::Number(Number::new(degree, 0)?, degree.into()));
+            self.push(Token::Close('['));
         } else if let Some((num, den)) = words::vulgar(next) {
             for (i, part) in [num, den].iter().enumerate() {
                 if i == 0 {

@@ -1,5 +1,7 @@
 //! Tokens to an expression: a recursive descent with a bound on its depth.
 
+mod numeral;
+
 use super::{
     collect,
     expr::{Constant, Expr, Function, Sign},
@@ -207,14 +209,6 @@ impl Parser {
         if factors.len() == 1 { factors.pop() } else { Some(Expr::Product(factors)) }
     }
 
-    /// `3:4` is a ratio.
-    fn ratio(&mut self) -> bool {
-        let number = |token: Option<&Token>| matches!(token, Some(Token::Number(..)));
-        let found = self.peek() == Some(&Token::Op(':')) && number(self.ahead(1));
-        self.at += usize::from(found);
-        found
-    }
-
     fn starts_factor(&self) -> bool {
         match self.peek() {
             Some(
@@ -385,51 +379,6 @@ impl Parser {
             Token::Begin => self.nested(collect::matrix),
             _ => None,
         }
-    }
-
-    /// A numeral, with a fraction behind it or digits that repeat.
-    fn number(&mut self, number: Number, digits: &str) -> Option<Expr> {
-        if digits.contains('.') && self.peek() == Some(&Token::Accent("overline")) {
-            let cycle = match (self.ahead(1), self.ahead(2), self.ahead(3)) {
-                (
-                    Some(Token::Open('{')),
-                    Some(Token::Number(_, cycle)),
-                    Some(Token::Close('{')),
-                ) => cycle.clone(),
-                _ => return None,
-            };
-            self.at += 4;
-            return Some(Expr::Number(Number::repeating(digits, &cycle)?));
-        }
-        let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
-        if whole && self.peek() == Some(&Token::Frac) && self.plain_fraction() {
-            let fraction = self.primary()?;
-            return Some(Expr::Sum(vec![Expr::Number(number), fraction]));
-        }
-        let quotient = matches!(
-            (self.peek(), self.ahead(1), self.ahead(2)),
-            (Some(Token::Number(..)), Some(Token::Op('/')), Some(Token::Number(..)))
-        );
-        if whole && quotient && self.spaced() {
-            let (num, den) = (self.primary()?, (self.op('/'), self.primary()?).1);
-            let fraction = Expr::Product(vec![num, Expr::Inverse(den.into())]);
-            return Some(Expr::Sum(vec![Expr::Number(number), fraction]));
-        }
-        Some(Expr::Number(number))
-    }
-
-    /// Whether a fraction of two numerals stands here, as in a mixed number.
-    fn plain_fraction(&self) -> bool {
-        let kinds: String = (1..8)
-            .map(|i| match self.ahead(i) {
-                Some(Token::Number(..)) => 'n',
-                Some(Token::Open('{')) => '(',
-                Some(Token::Close('{')) => ')',
-                _ => ' ',
-            })
-            .collect();
-        ["(n)(n)", "(n)n", "n(n)", "nn"].iter().any(|shape| kinds.starts_with(shape))
-            || matches!(self.ahead(1), Some(Token::Number(_, digits)) if digits.len() == 2)
     }
 
     /// `f(x)` for the letters that functions have; other letters multiply.

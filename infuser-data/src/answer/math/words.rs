@@ -98,7 +98,8 @@ pub(super) fn sign(next: char) -> Option<Token> {
     Some(match next {
         '+' | '/' | '^' | '_' | '!' | ',' | ';' | ':' | '%' | '°' | '\'' | '&' | '|' | '±'
         | '∓' | '∪' | '∩' | '*' | '-' => Token::Op(next),
-        '−' | '–' | '—' | '‑' => Token::Op('-'),
+        '−' | '–' | '—' | '‑' | '－' => Token::Op('-'),
+        '＋' => Token::Op('+'),
         '×' | '·' | '⋅' | '∙' | '•' => Token::Op('*'),
         '÷' | '∕' | '⁄' => Token::Op('/'),
         '′' | '’' => Token::Op('\''),
@@ -106,7 +107,7 @@ pub(super) fn sign(next: char) -> Option<Token> {
         '；' => Token::Op(';'),
         '％' => Token::Op('%'),
         '∖' => Token::Op('\\'),
-        '√' => Token::Sqrt,
+        '√' | '∛' | '∜' => Token::Sqrt,
         '(' | '[' | '{' => Token::Open(next),
         ')' => Token::Close('('),
         ']' => Token::Close('['),
@@ -131,7 +132,7 @@ pub(super) fn sign(next: char) -> Option<Token> {
         'π' => Token::Constant(Constant::Pi),
         '∅' => Token::Constant(Constant::EmptySet),
         'ℝ' => Token::Constant(Constant::Reals),
-        '²' | '³' | '⁰' | '¹' | '⁴'..='⁹' => Token::Op('^'),
+        _ if script(next).is_some() => Token::Op('^'),
         '½' | '⅓' | '⅔' | '¼' | '¾' | '⅕' | '⅖' | '⅗' | '⅘' | '⅙' | '⅚' | '⅐' | '⅛' | '⅜' | '⅝'
         | '⅞' | '⅑' | '⅒' => Token::Frac,
         'µ' => Token::Symbol(greek('μ')),
@@ -167,16 +168,23 @@ fn greek(letter: char) -> String {
     .into()
 }
 
-/// The digit of a raised one.
-pub(super) fn superscript(next: char) -> Option<u32> {
-    Some(match next {
-        '⁰' => 0,
-        '¹' => 1,
-        '²' => 2,
-        '³' => 3,
-        '⁴'..='⁹' => 4 + (next as u32 - '⁴' as u32),
-        _ => return None,
-    })
+/// `^` or `_` for a raised or a lowered character, and the plain one.
+pub(super) fn script(next: char) -> Option<(char, char)> {
+    const RAISED: (&str, &str) = ("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱˣʸᵏᵐᵗ", "0123456789+-()nixykmt");
+    const LOWERED: (&str, &str) = ("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙᵢₓₖₘₜⱼ", "0123456789+-()nixkmtj");
+    let find = |(from, to): (&str, &str)| {
+        from.chars().zip(to.chars()).find(|(from, _)| *from == next).map(|(_, to)| to)
+    };
+    find(RAISED).map(|plain| ('^', plain)).or_else(|| find(LOWERED).map(|plain| ('_', plain)))
+}
+
+/// The degree of a root sign that has one.
+pub(super) fn root(next: char) -> Option<&'static str> {
+    match next {
+        '∛' => Some("3"),
+        '∜' => Some("4"),
+        _ => None,
+    }
 }
 
 /// The parts of a fraction that is one character.

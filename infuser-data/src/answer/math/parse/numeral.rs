@@ -1,0 +1,59 @@
+//! Numerals and what is written with several of them: mixed numbers, repeating decimals, ratios.
+
+use super::{Number, Parser, Token};
+use crate::answer::math::expr::Expr;
+
+impl Parser {
+    /// A numeral, with a fraction behind it or digits that repeat.
+    pub(super) fn number(&mut self, number: Number, digits: &str) -> Option<Expr> {
+        if digits.contains('.') && self.peek() == Some(&Token::Accent("overline")) {
+            let cycle = match (self.ahead(1), self.ahead(2), self.ahead(3)) {
+                (
+                    Some(Token::Open('{')),
+                    Some(Token::Number(_, cycle)),
+                    Some(Token::Close('{')),
+                ) => cycle.clone(),
+                _ => return None,
+            };
+            self.at += 4;
+            return Some(Expr::Number(Number::repeating(digits, &cycle)?));
+        }
+        let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
+        if whole && self.peek() == Some(&Token::Frac) && self.plain_fraction() {
+            let fraction = self.primary()?;
+            return Some(Expr::Sum(vec![Expr::Number(number), fraction]));
+        }
+        let quotient = matches!(
+            (self.peek(), self.ahead(1), self.ahead(2)),
+            (Some(Token::Number(..)), Some(Token::Op('/')), Some(Token::Number(..)))
+        );
+        if whole && quotient && self.spaced() {
+            let (num, den) = (self.primary()?, (self.op('/'), self.primary()?).1);
+            let fraction = Expr::Product(vec![num, Expr::Inverse(den.into())]);
+            return Some(Expr::Sum(vec![Expr::Number(number), fraction]));
+        }
+        Some(Expr::Number(number))
+    }
+
+    /// Whether a fraction of two numerals stands here, as in a mixed number.
+    fn plain_fraction(&self) -> bool {
+        let kinds: String = (1..8)
+            .map(|i| match self.ahead(i) {
+                Some(Token::Number(..)) => 'n',
+                Some(Token::Open('{')) => '(',
+                Some(Token::Close('{')) => ')',
+                _ => ' ',
+            })
+            .collect();
+        ["(n)(n)", "(n)n", "n(n)", "nn"].iter().any(|shape| kinds.starts_with(shape))
+            || matches!(self.ahead(1), Some(Token::Number(_, digits)) if digits.len() == 2)
+    }
+
+    /// `3:4` is a ratio.
+    pub(super) fn ratio(&mut self) -> bool {
+        let number = |token: Option<&Token>| matches!(token, Some(Token::Number(..)));
+        let found = self.peek() == Some(&Token::Op(':')) && number(self.ahead(1));
+        self.at += usize::from(found);
+        found
+    }
+}
