@@ -16,6 +16,7 @@ mod number;
 mod parse;
 mod scalar;
 mod sets;
+mod statement;
 #[cfg(test)]
 mod tests;
 mod units;

@@ -179,6 +179,20 @@ fn within_digits(gold: &Expr, pred: &Expr, digits: u32) -> bool {
     rounded || cut
 }
 
+/// Whether the second constant is the first one rounded as it is written, or near enough.
+pub(super) fn rounds_to(exact: &Expr, short: &Expr) -> bool {
+    let value = |expr| {
+        let approx = evaluate(expr, 0)?.value.approx()?;
+        approx.is_real().then_some(approx.re)
+    };
+    let places = written(short).map_or(0, |decimals| decimals.places);
+    let last = 10_f64.powi(-places);
+    value(exact).zip(value(short)).is_some_and(|(x, y)| {
+        // Half a per cent: the last digits of a larger number may be left out.
+        (x - y).abs() <= (0.500_001 * last).max(0.005 * x.abs())
+    })
+}
+
 fn written(expr: &Expr) -> Option<Decimals> {
     match expr {
         Expr::Number(number) => number.decimals,
