@@ -104,7 +104,10 @@ pub(super) fn bracket(parser: &mut Parser, open: char) -> Option<Expr> {
 
 fn items(parser: &mut Parser) -> Option<Vec<Expr>> {
     let mut parts = vec![parser.relation()?];
-    while parser.op(',') || parser.eat(&Token::And) {
+    // `(2; 5)` where a comma is the decimal point.
+    let semicolons = parser.peek() == Some(&Token::Op(';'));
+    let between = if semicolons { ';' } else { ',' };
+    while parser.op(between) || parser.eat(&Token::And) {
         parts.push(parser.relation()?);
     }
     Some(parts)

@@ -128,10 +128,24 @@ fn values(gold: &Expr, pred: &Expr, digits: u32) -> Outcome {
                 rows.fold(Outcome::Same, |all, (a, b)| all.and(|| ordered(a, b, digits)))
             })
         }
-        (Matrix(rows), Tuple(parts)) | (Tuple(parts), Matrix(rows)) => match vector(rows) {
-            Some(column) => ordered(&column, parts, digits),
-            None => Outcome::Different,
-        },
+        (Matrix(rows), other) | (other, Matrix(rows)) if bracketed(other).is_some() => {
+            match (vector(rows), nested(other), bracketed(other)) {
+                (_, Some(other), _) => values(&Matrix(rows.clone()), &Matrix(other), digits),
+                (Some(column), _, Some(parts)) => ordered(&column, &parts, digits),
+                _ => Outcome::Different,
+            }
+        }
+        // A list of two in square brackets looks like an interval.
+        (List(parts), Interval(_)) if bracketed(pred).is_some_and(|ends| ends.len() == 2) => {
+            ordered(parts, &bracketed(pred).unwrap_or_default(), digits)
+        }
+        // The reference may mean the interval, of which the answer has the ends only.
+        (Interval(_), List(parts)) if bracketed(gold).is_some() => {
+            match ordered(&bracketed(gold).unwrap_or_default(), parts, digits) {
+                Outcome::Same => Outcome::Unknown,
+                other => other,
+            }
+        }
         (Relation(..), Relation(..)) => relations(gold, pred),
         // An inequality may only repeat the question; the set is what was asked for.
         (other, Relation(..)) if sets::is_set(other) => match sets::compare(gold, pred, digits) {
@@ -158,6 +172,22 @@ fn values(gold: &Expr, pred: &Expr, digits: u32) -> Outcome {
             _ => Outcome::Different,
         },
     }
+}
+
+/// The parts of a row: `(1, 2)`, `1, 2`, and `[1, 2]`, which is read as a closed interval.
+fn bracketed(expr: &Expr) -> Option<Vec<Expr>> {
+    match expr {
+        Expr::Tuple(parts) | Expr::List(parts) => Some(parts.clone()),
+        Expr::Interval(ends) if ends.closed == [true, true] => {
+            Some(vec![ends.low.clone(), ends.high.clone()])
+        }
+        _ => None,
+    }
+}
+
+/// The rows of a matrix in brackets: `[[1, 2], [3, 4]]`.
+fn nested(expr: &Expr) -> Option<Vec<Vec<Expr>>> {
+    bracketed(expr)?.iter().map(bracketed).collect()
 }
 
 /// The entries of a matrix of one row or column.

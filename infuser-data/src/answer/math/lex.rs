@@ -247,12 +247,28 @@ impl Lexer {
             '%' => self.push(Token::Op('%')),
             '$' | '#' => {}
             '&' => self.push(Token::And),
-            '\\' => self.push(Token::Row),
+            '\\' => {
+                self.push(Token::Row);
+                self.row_space();
+            }
             '|' => self.push(Token::Op('|')),
             '(' | ')' | '[' | ']' => self.spaced = true,
             _ => return None,
         }
         Some(())
+    }
+
+    /// The `[4pt]` behind the end of a row.
+    fn row_space(&mut self) {
+        let rest = self.chars[self.at..].iter().take(12);
+        let Some(end) = rest.clone().position(|next| *next == ']') else { return };
+        let length: String = rest.take(end).collect();
+        let units = ["pt", "em", "ex", "mm", "cm", "in"];
+        let size = units.iter().find_map(|unit| length.strip_prefix('[')?.strip_suffix(unit));
+        let digit = |next: char| next.is_ascii_digit() || "-. ".contains(next);
+        if size.is_some_and(|size| size.chars().all(digit)) {
+            self.at += end + 1;
+        }
     }
 
     fn named(&mut self, name: &str, nesting: usize) -> Option<()> {

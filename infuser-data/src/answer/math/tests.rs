@@ -1,5 +1,6 @@
 //! What is equal and what is not, as a table: reference, answer, and whether they are.
 
+mod collections;
 mod equations;
 mod spellings;
 mod units;
