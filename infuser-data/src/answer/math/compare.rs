@@ -8,6 +8,8 @@ use super::{
 
 /// Longer collections are not compared: the work grows with the square.
 const MAX_PARTS: usize = 64;
+/// In longer ones, other forms of a part are parts.
+const MAX_FORMS: usize = 8;
 
 /// An answer with what it is called set aside.
 struct Named<'a> {
@@ -119,6 +121,12 @@ fn values(gold: &Expr, pred: &Expr, digits: u32) -> Outcome {
         (List(a), List(b)) | (List(a), Set(b)) | (Set(a), List(b)) | (Set(a), Set(b)) => {
             unordered(a, b, digits)
         }
+        // One value in two forms.
+        (List(parts), other) | (other, List(parts))
+            if other.is_scalar() && distinct(parts, digits).len() == 1 =>
+        {
+            compare(&parts[0], other, digits)
+        }
         (Tuple(a), Tuple(b)) | (Tuple(a), List(b)) | (List(a), Tuple(b)) => ordered(a, b, digits),
         (Tuple(a), Set(b)) | (Set(a), Tuple(b)) => ordered(a, b, digits),
         (Matrix(a), Matrix(b)) => {
@@ -218,7 +226,7 @@ fn ordered(gold: &[Expr], pred: &[Expr], digits: u32) -> Outcome {
 
 /// Every part of one has its own equal in the other.
 fn unordered(gold: &[Expr], pred: &[Expr], digits: u32) -> Outcome {
-    let (gold, pred) = (distinct(gold), distinct(pred));
+    let (gold, pred) = (distinct(gold, digits), distinct(pred, digits));
     if gold.len().max(pred.len()) > MAX_PARTS {
         return Outcome::Unknown;
     }
@@ -245,11 +253,16 @@ fn unordered(gold: &[Expr], pred: &[Expr], digits: u32) -> Outcome {
     result
 }
 
-/// Without exact repetitions: `x = 2, 2` names one solution.
-fn distinct(parts: &[Expr]) -> Vec<&Expr> {
+/// Without repetitions: `x = 2, 2` names one solution, and so does `1/2, 0.5`.
+fn distinct(parts: &[Expr], digits: u32) -> Vec<&Expr> {
+    let by_value = parts.len() <= MAX_FORMS;
+    let same = |a: &Expr, b: &Expr| {
+        a == b
+            || by_value && a.is_scalar() && b.is_scalar() && scalars(a, b, digits) == Outcome::Same
+    };
     let mut kept: Vec<&Expr> = Vec::new();
     for part in parts.iter().take(MAX_PARTS + 1) {
-        if !kept.contains(&part) {
+        if !kept.iter().any(|other| same(other, part)) {
             kept.push(part);
         }
     }

@@ -28,6 +28,8 @@ pub(super) enum Token {
     Binom,
     /// `\choose`.
     Choose,
+    /// `\over`: all around it, up to the braces, is a fraction.
+    Over,
     /// `\overline`, `\vec`, …
     Accent(&'static str),
     /// `\sum`, `\int`, …
@@ -155,6 +157,9 @@ impl Lexer {
         let run = self.name(0);
         let before = self.at.checked_sub(1).and_then(|at| self.chars.get(at)).copied();
         self.at += run.len();
+        if self.scale(&run) || self.times(&run) {
+            return Some(());
+        }
         // US$5
         if self.peek(0) == Some('$') && run == "US" {
             return Some(());
@@ -175,6 +180,33 @@ impl Lexer {
             return self.product(&run);
         }
         self.word(&run)
+    }
+
+    fn after_value(&self) -> bool {
+        matches!(self.out.last(), Some(Lexed { token: Token::Number(..) | Token::Close(_), .. }))
+    }
+
+    /// The "million" of "3 million" is a factor.
+    fn scale(&mut self, run: &str) -> bool {
+        let Some(zeros) = words::zeros(run).filter(|_| self.after_value()) else { return false };
+        let Some(number) = Number::new(&format!("1{}", "0".repeat(zeros)), 0) else { return false };
+        self.push(Token::Op('*'));
+        self.push(Token::Number(number, run.into()));
+        true
+    }
+
+    /// The x of `1.5 x 10^3` is a sign.
+    fn times(&mut self, run: &str) -> bool {
+        let mut rest = self.chars[self.at..].iter().skip_while(|next| **next == ' ');
+        let ten = rest.next() == Some(&'1') && rest.next() == Some(&'0');
+        let raised = rest.find(|next| **next != ' ').is_some_and(|next| {
+            *next == '^' || words::script(*next).is_some_and(|(mark, _)| mark == '^')
+        });
+        let found = matches!(run, "x" | "X") && self.after_value() && ten && raised;
+        if found {
+            self.push(Token::Op('*'));
+        }
+        found
     }
 
     fn word(&mut self, run: &str) -> Option<()> {
@@ -280,9 +312,8 @@ impl Lexer {
                 }
             }
             "quad" | "qquad" | "space" | "thinspace" | "displaystyle" | "textstyle" | "limits"
-            | "nolimits" | "hfill" | "rm" | "bf" | "it" | "boxed" | "fbox" | "hspace" => {
-                self.spaced = true;
-            }
+            | "nolimits" | "hfill" | "rm" | "bf" | "it" | "boxed" | "fbox" | "hspace"
+            | "checkmark" | "blacksquare" | "qed" => self.spaced = true,
             "text" | "textbf" | "textit" | "textrm" | "textnormal" | "mbox" | "hbox" | "textsf"
             | "texttt" | "mathrm" | "operatorname" | "mathbf" | "mathit" | "mathsf" | "mathtt"
             | "boldsymbol" | "bm" | "mathcal" | "emph" => self.text(nesting)?,
@@ -293,7 +324,7 @@ impl Lexer {
             }
             "begin" | "end" => self.environment(name == "begin")?,
             "Rightarrow" | "implies" | "therefore" | "Longrightarrow" => self.out.clear(),
-            "vspace" | "phantom" | "tag" | "label" => drop(self.group()?),
+            "vspace" | "phantom" | "tag" | "label" | "color" | "textcolor" => drop(self.group()?),
             _ => match words::command(name) {
                 Some(token) => self.push(token),
                 // `\cotx` lost the space that ends the command.
@@ -336,6 +367,17 @@ impl Lexer {
         let plain = content.trim().trim_matches([',', '.', ';']).trim().to_lowercase();
         if plain.is_empty() {
             self.spaced = true;
+            return Some(());
+        }
+        let (first, rest) = plain.split_once(' ').unwrap_or((&plain, ""));
+        if self.scale(first) {
+            if !rest.is_empty() {
+                self.push(Token::Word(rest.into()));
+            }
+            return Some(());
+        }
+        // "The answer is" says nothing.
+        if self.out.is_empty() && [" is", ":", " equals"].iter().any(|end| plain.ends_with(end)) {
             return Some(());
         }
         if matches!(plain.as_str(), "and" | "or") {
@@ -424,6 +466,7 @@ impl Lexer {
             '<' if follows(self, '=') => (Token::Sign(Sign::LessOrEqual), 1),
             '>' if follows(self, '=') => (Token::Sign(Sign::GreaterOrEqual), 1),
             '!' if follows(self, '=') => (Token::Sign(Sign::NotEqual), 1),
+            '+' if self.chars[self.at..].starts_with(&['/', '-']) => (Token::Op('±'), 2),
             '=' if follows(self, '=') => (Token::Sign(Sign::Equal), 1),
             '*' if follows(self, '*') => (Token::Op('^'), 1),
             ':' if follows(self, '=') => (Token::Sign(Sign::Equal), 1),

@@ -182,7 +182,12 @@ impl Parser {
                 let term = parser.product()?;
                 terms.push(if negative { term.negative() } else { term });
             }
-            if terms.len() == 1 { terms.pop() } else { Some(Expr::Sum(terms)) }
+            let sum = if terms.len() == 1 { terms.pop()? } else { Expr::Sum(terms) };
+            if parser.eat(&Token::Over) {
+                let below = Expr::Inverse(parser.sum()?.into());
+                return Some(Expr::Product(vec![sum, below]));
+            }
+            Some(sum)
         })
     }
 

@@ -40,12 +40,13 @@ pub(super) fn command(name: &str) -> Option<Token> {
         return Some(Token::Function(function));
     }
     Some(match name {
-        "frac" | "dfrac" | "tfrac" | "cfrac" => Token::Frac,
+        "frac" | "dfrac" | "tfrac" | "cfrac" | "nicefrac" | "sfrac" => Token::Frac,
         "sqrt" => Token::Sqrt,
         "binom" | "dbinom" | "tbinom" => Token::Binom,
         "choose" => Token::Choose,
         "cdot" | "times" | "ast" | "cdotp" | "bullet" => Token::Op('*'),
-        "div" | "over" | "slash" => Token::Op('/'),
+        "div" | "slash" => Token::Op('/'),
+        "over" => Token::Over,
         "pm" => Token::Op('±'),
         "mp" => Token::Op('∓'),
         "le" | "leq" | "leqslant" => Token::Sign(Sign::LessOrEqual),
@@ -81,6 +82,7 @@ pub(super) fn command(name: &str) -> Option<Token> {
         "int" | "iint" | "oint" => Token::Bound("int"),
         "lim" => Token::Bound("lim"),
         "overline" | "bar" => Token::Accent("overline"),
+        "dot" => Token::Accent("dot"),
         "vec" | "overrightarrow" | "hat" | "widehat" | "tilde" | "underline" => {
             Token::Accent("vec")
         }
@@ -304,6 +306,18 @@ pub(super) fn names_unit(run: &str) -> bool {
     let run = run.to_ascii_lowercase();
     [run.as_str(), run.strip_suffix('s').unwrap_or("")].iter().any(|name| NAMES.contains(name))
         || matches!(run.as_str(), "mins" | "secs" | "days" | "people" | "square" | "cubic")
+}
+
+/// The zeros of "million".
+pub(super) fn zeros(run: &str) -> Option<usize> {
+    Some(match run.strip_suffix('s').unwrap_or(run).to_ascii_lowercase().as_str() {
+        "hundred" => 2,
+        "thousand" => 3,
+        "million" => 6,
+        "billion" => 9,
+        "trillion" => 12,
+        _ => return None,
+    })
 }
 
 /// A word that may stand between the words of a unit: "5 years old", "3 km per hour".

@@ -64,10 +64,54 @@ impl Lexer {
             self.at += 1;
             self.digits(&mut text);
         }
+        if let Some(number) = self.repeated(&text) {
+            self.push(Token::Number(number, text + "..."));
+            return Some(());
+        }
         let exponent = self.exponent();
         let number = Number::new(text.strip_suffix('.').unwrap_or(&text), exponent)?;
         self.push(Token::Number(number, text));
         Some(())
+    }
+
+    /// The value of `0.333...` and `0.(3)`, of which `0.333` and `0` have been read. Dots behind digits
+    /// that repeat nothing only say that these are right.
+    fn repeated(&mut self, text: &str) -> Option<Number> {
+        if !text.contains('.') && self.chars[self.at..].starts_with(&['.', '(']) {
+            let rest = self.chars[self.at + 2..].iter();
+            let cycle: String = rest.take_while(|next| next.is_ascii_digit()).collect();
+            let end = self.at + 2 + cycle.len();
+            let number = Number::repeating(&format!("{text}."), &cycle)?;
+            if self.chars.get(end) != Some(&')') {
+                return None;
+            }
+            self.at = end + 1;
+            return Some(number);
+        }
+        let width = if text.contains('.') { self.dots() } else { 0 };
+        self.at += width;
+        if width == 0 {
+            return None;
+        }
+        let (start, cycle) = cycle(text)?;
+        Number::repeating(start, cycle)
+    }
+
+    /// The width of dots here.
+    fn dots(&self) -> usize {
+        let rest = &self.chars[self.at..];
+        if rest.first() == Some(&'…') {
+            return 1;
+        }
+        let points = rest.iter().take_while(|next| **next == '.').count();
+        let command = ["\\ldots", "\\dots", "\\cdots"].into_iter().find(|command| {
+            command.chars().zip(rest).filter(|(a, b)| a == *b).count() == command.len()
+        });
+        match command {
+            Some(command) => command.len(),
+            None if points >= 2 => points,
+            None => 0,
+        }
     }
 
     /// `e5`, `E-3` right behind digits.
@@ -90,4 +134,24 @@ impl Lexer {
         self.at += 1 + sign + digits.len();
         if negative { -value } else { value }
     }
+}
+
+/// A decimal parted before the digits that repeat at its end: `0.1666` is `0.1` and `6`.
+///
+/// Two equal digits at the end of many may be chance, as in a root of two.
+fn cycle(text: &str) -> Option<(&str, &str)> {
+    let (_, fraction) = text.split_once('.')?;
+    let digits = fraction.as_bytes();
+    let len = digits.len();
+    if len > 17 {
+        return None;
+    }
+    let period = (1..=len / 2).find(|period| {
+        let (rest, last) = digits.split_at(len - period);
+        rest.ends_with(last) && (*period > 1 || len <= 4 || rest.ends_with(&[last[0]; 2]))
+    })?;
+    // The shortest start, from which on all digits repeat.
+    let breaks = (period..len).rev().find(|at| digits[*at] != digits[at - period]);
+    let start = text.len() - len + breaks.map_or(0, |at| at + 1 - period);
+    Some((&text[..start], &text[start..start + period]))
 }

@@ -6,16 +6,18 @@ use crate::answer::math::expr::Expr;
 impl Parser {
     /// A numeral, with a fraction behind it or digits that repeat.
     pub(super) fn number(&mut self, number: Number, digits: &str) -> Option<Expr> {
-        if digits.contains('.') && self.peek() == Some(&Token::Accent("overline")) {
-            let cycle = match (self.ahead(1), self.ahead(2), self.ahead(3)) {
-                (
-                    Some(Token::Open('{')),
-                    Some(Token::Number(_, cycle)),
-                    Some(Token::Close('{')),
-                ) => cycle.clone(),
-                _ => return None,
-            };
-            self.at += 4;
+        if digits.contains('.') && matches!(self.peek(), Some(Token::Accent("overline" | "dot"))) {
+            let mut cycle = self.marked()?;
+            // The dots stand on the first and the last digit of those that repeat.
+            if let Some(Token::Number(_, between)) = self.peek()
+                && self.ahead(1) == Some(&Token::Accent("dot"))
+            {
+                cycle.push_str(&between.clone());
+                self.at += 1;
+            }
+            if self.peek() == Some(&Token::Accent("dot")) {
+                cycle.push_str(&self.marked()?);
+            }
             return Some(Expr::Number(Number::repeating(digits, &cycle)?));
         }
         let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -33,6 +35,19 @@ impl Parser {
             return Some(Expr::Sum(vec![Expr::Number(number), fraction]));
         }
         Some(Expr::Number(number))
+    }
+
+    /// The digits under an accent.
+    fn marked(&mut self) -> Option<String> {
+        let (width, digits) = match (self.ahead(1)?, self.ahead(2), self.ahead(3)) {
+            (Token::Number(_, digits), ..) => (2, digits.clone()),
+            (Token::Open('{'), Some(Token::Number(_, digits)), Some(Token::Close('{'))) => {
+                (4, digits.clone())
+            }
+            _ => return None,
+        };
+        self.at += width;
+        Some(digits)
     }
 
     /// Whether a fraction of two numerals stands here, as in a mixed number.
