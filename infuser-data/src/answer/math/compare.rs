@@ -1,7 +1,8 @@
 //! Whether two answers are equal: equations, collections and all.
 
 use super::{
-    expr::{Constant, Expr, Sign},
+    collect::conditions,
+    expr::{Constant, Expr, Sign, Time},
     scalar::{Outcome, proportional, scalars},
     sets, statement,
 };
@@ -64,6 +65,15 @@ fn is_equation(expr: &Expr) -> bool {
     matches!(expr, Expr::Relation(_, signs) if signs.contains(&Sign::Equal))
 }
 
+fn members(set: &Expr) -> &[Expr] {
+    if let Expr::Set(parts) = set { parts } else { &[] }
+}
+
+/// `1 < x < 3`
+fn is_condition(expr: &Expr) -> bool {
+    conditions(&[expr.clone(), expr.clone()])
+}
+
 /// The name and the value of `x = 1`, `x = … = 1`, `f(x) = 1`, `1 = x`, `x ∈ S`.
 fn named(expr: &Expr) -> Named<'_> {
     let whole = Named { name: None, value: expr };
@@ -107,6 +117,16 @@ fn simplified(expr: &Expr) -> Expr {
         Expr::Tuple(parts) => Expr::Tuple(parts.iter().map(simplified).collect()),
         Expr::List(parts) => Expr::List(parts.iter().map(simplified).collect()),
         Expr::Set(parts) => Expr::Set(parts.iter().map(simplified).collect()),
+        Expr::Sum(terms)
+            if let [from @ Expr::Constant(Constant::Reals), taken] = terms.as_slice() =>
+        {
+            match taken {
+                Expr::Negative(taken) if matches!(**taken, Expr::Set(_)) => {
+                    Expr::Difference(from.clone().into(), taken.clone())
+                }
+                _ => expr.clone(),
+            }
+        }
         Expr::Sum(_) | Expr::Product(_) | Expr::Negative(_) => {
             sets::matrix(expr).map_or_else(|| expr.clone(), Expr::Matrix)
         }
@@ -121,6 +141,8 @@ fn values(gold: &Expr, pred: &Expr, digits: u32) -> Outcome {
         (List(a), List(b)) | (List(a), Set(b)) | (Set(a), List(b)) | (Set(a), Set(b)) => {
             unordered(a, b, digits)
         }
+        (Expr::Ratio(a), Expr::Ratio(b)) => ratios(a, b, digits),
+        (Expr::Time(time), other) | (other, Expr::Time(time)) => times(*time, other, digits),
         // One value in two forms.
         (List(parts), other) | (other, List(parts))
             if other.is_scalar() && distinct(parts, digits).len() == 1 =>
@@ -155,6 +177,23 @@ fn values(gold: &Expr, pred: &Expr, digits: u32) -> Outcome {
             }
         }
         (Relation(..), Relation(..)) => relations(gold, pred),
+        // Between conditions a comma says "and" or "or".
+        (other, List(parts)) | (List(parts), other)
+            if conditions(parts) && (sets::is_set(other) || is_condition(other)) =>
+        {
+            let one = sets::compare(&Expr::Union(parts.clone()), other, digits);
+            one.or(|| sets::compare(&Expr::Intersection(parts.clone()), other, digits))
+        }
+        // {2} ∪ {3} are the values 2 and 3.
+        (Expr::Union(sets), List(parts)) | (List(parts), Expr::Union(sets))
+            if sets.iter().all(|set| matches!(set, Set(_))) =>
+        {
+            let points: Vec<Expr> = sets.iter().flat_map(members).cloned().collect();
+            unordered(&points, parts, digits)
+        }
+        (Expr::Union(parts) | Expr::Intersection(parts), Relation(..)) if conditions(parts) => {
+            sets::compare(gold, pred, digits)
+        }
         // An inequality may only repeat the question; the set is what was asked for.
         (other, Relation(..)) if sets::is_set(other) => match sets::compare(gold, pred, digits) {
             Outcome::Same => Outcome::Unknown,
@@ -215,6 +254,34 @@ fn text(expr: &Expr) -> Option<String> {
         Expr::Symbol(name) if name.chars().count() == 1 => Some(name.clone()),
         _ => None,
     }
+}
+
+/// Parts of one size; `0:30:00` is a time, of which every part counts.
+fn ratios(gold: &[Expr], pred: &[Expr], digits: u32) -> Outcome {
+    let zero = |part: &Expr| *part == Expr::int(0);
+    if gold.len() != pred.len() || gold.iter().chain(pred).any(zero) {
+        return ordered(gold, pred, digits);
+    }
+    let product = |a: &Expr, b: &Expr| Expr::Product(vec![a.clone(), b.clone()]);
+    gold.iter().zip(pred).skip(1).fold(Outcome::Same, |all, (a, b)| {
+        all.and(|| scalars(&product(a, &pred[0]), &product(b, &gold[0]), digits))
+    })
+}
+
+/// A time of day with another one, or with one that leaves the half of the day out.
+fn times(time: Time, other: &Expr, digits: u32) -> Outcome {
+    if let Expr::Time(other) = other {
+        let seconds = |time: Time| time.rest.map(|part| part.unwrap_or(0));
+        let same = (time.hour, time.afternoon) == (other.hour, other.afternoon);
+        return Outcome::from(same && seconds(time) == seconds(*other));
+    }
+    let hours = [time.hour, time.hour % 12 + if time.afternoon { 12 } else { 0 }].map(Expr::int);
+    let same = hours.into_iter().any(|hour| match time.rest.map(|part| part.map(Expr::int)) {
+        [Some(minute), Some(second)] => *other == Expr::Ratio(vec![hour, minute, second]),
+        [Some(minute), _] => *other == Expr::Product(vec![hour, Expr::Inverse(minute.into())]),
+        _ => other.is_scalar() && scalars(&hour, other, digits) == Outcome::Same,
+    });
+    Outcome::from(same)
 }
 
 fn ordered(gold: &[Expr], pred: &[Expr], digits: u32) -> Outcome {

@@ -3,7 +3,7 @@
 mod numeral;
 
 use super::{
-    expr::{Constant, Function, Sign},
+    expr::{Constant, Function, Sign, Time},
     number::Number,
     words,
 };
@@ -15,6 +15,7 @@ pub(super) enum Token {
     Number(Number, String),
     Symbol(String),
     Word(String),
+    Time(Time),
     Constant(Constant),
     Function(Function),
     Sign(Sign),
@@ -38,8 +39,10 @@ pub(super) enum Token {
     End,
     /// `\\`: the next row.
     Row,
-    /// "and" or "or".
+    /// "and".
     And,
+    /// "or".
+    Or,
 }
 
 /// A token and how it stands.
@@ -157,7 +160,7 @@ impl Lexer {
         let run = self.name(0);
         let before = self.at.checked_sub(1).and_then(|at| self.chars.get(at)).copied();
         self.at += run.len();
-        if self.scale(&run) || self.times(&run) {
+        if self.scale(&run) || self.times(&run) || self.clock(&run) {
             return Some(());
         }
         // US$5
@@ -170,7 +173,7 @@ impl Lexer {
                 .is_some_and(|rest| rest.starts_with(|next: char| next.is_uppercase()))
         });
         if let Some(word) = glued.filter(|_| !self.spaced && !self.out.is_empty()) {
-            self.push(Token::And);
+            self.push(if **word == *"or" { Token::Or } else { Token::And });
             return self.word(&run[word.len()..]);
         }
         // In `2abcd`, `abcd + 1` and `(x)abcd` no word stands.
@@ -180,6 +183,43 @@ impl Lexer {
             return self.product(&run);
         }
         self.word(&run)
+    }
+
+    /// The half of the day behind an hour: "10:30 AM", "5 p.m."
+    fn clock(&mut self, run: &str) -> bool {
+        let dotted = run.len() == 1
+            && self.peek(0) == Some('.')
+            && matches!(self.peek(1), Some('m' | 'M'))
+            && !self.peek(2).is_some_and(char::is_alphanumeric);
+        let half = if dotted { format!("{run}m") } else { run.to_string() };
+        let number = |count: usize| match self.back(count) {
+            Some(Token::Number(_, digits)) if digits.len() <= 2 => digits.parse().ok(),
+            _ => None,
+        };
+        let colon = |count| self.back(count) == Some(&Token::Op(':'));
+        let colons = usize::from(colon(2)) * (1 + usize::from(colon(4)));
+        let (hour, rest) = match colons {
+            0 => (number(1), [None, None]),
+            1 => (number(3), [number(1), None]),
+            _ => (number(5), [number(3), number(1)]),
+        };
+        let Some(hour) = hour.filter(|hour: &u32| *hour <= 12) else { return false };
+        let whole = rest.iter().flatten().filter(|part: &&u32| **part < 60).count() == colons;
+        let name = half.to_ascii_lowercase();
+        // `5am` may be a product.
+        let sure = colons > 0 || self.spaced || half != name;
+        if !matches!(name.as_str(), "am" | "pm") || !whole || !sure {
+            return false;
+        }
+        self.out.truncate(self.out.len() - 1 - 2 * colons);
+        self.at += if dotted { 2 } else { 0 };
+        self.push(Token::Time(Time { hour, rest, afternoon: name == "pm" }));
+        true
+    }
+
+    /// A token counted from the last one, which is the first.
+    fn back(&self, count: usize) -> Option<&Token> {
+        self.out.get(self.out.len().checked_sub(count)?).map(|lexed| &lexed.token)
     }
 
     fn after_value(&self) -> bool {
@@ -369,6 +409,11 @@ impl Lexer {
             self.spaced = true;
             return Some(());
         }
+        let spaced = std::mem::replace(&mut self.spaced, true);
+        if self.clock(&plain.replace('.', "")) {
+            return Some(());
+        }
+        self.spaced = spaced;
         let (first, rest) = plain.split_once(' ').unwrap_or((&plain, ""));
         if self.scale(first) {
             if !rest.is_empty() {
@@ -380,9 +425,7 @@ impl Lexer {
         if self.out.is_empty() && [" is", ":", " equals"].iter().any(|end| plain.ends_with(end)) {
             return Some(());
         }
-        if matches!(plain.as_str(), "and" | "or") {
-            self.push(Token::And);
-        } else if let Some(token) = words::known(&plain)
+        if let Some(token) = words::known(&plain)
             .filter(|token| !matches!(token, Token::Function(_)) && plain.len() > 1)
         {
             self.push(token);

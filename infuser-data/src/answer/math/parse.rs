@@ -118,6 +118,11 @@ impl Parser {
         self.eat(&Token::Op(op))
     }
 
+    /// "and" or "or".
+    pub(super) fn joined(&mut self) -> bool {
+        self.eat(&Token::And) || self.eat(&Token::Or)
+    }
+
     /// `None` when too deep.
     pub(super) fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         if self.depth >= MAX_DEPTH {
@@ -197,6 +202,8 @@ impl Parser {
             self.unit(&factors);
             if self.op('*') {
                 factors.push(self.unary()?);
+            } else if self.several_parts() {
+                return self.parts(factors);
             } else if self.op('/') || self.ratio() {
                 factors.push(Expr::Inverse(self.unary()?.into()));
             } else if self.starts_factor() {
@@ -360,6 +367,7 @@ impl Parser {
             Token::Number(number, digits) => self.number(number, &digits),
             Token::Symbol(name) => Some(self.symbol(name)),
             Token::Word(first) => Some(self.phrase(first)),
+            Token::Time(time) => Some(Expr::Time(time)),
             Token::Constant(constant) => Some(Expr::Constant(constant)),
             Token::Function(function) => self.nested(|parser| parser.function(function)),
             Token::Open(open) => self.nested(|parser| collect::bracket(parser, open)),

@@ -72,6 +72,7 @@ impl Parser {
             None | Some(
                 Token::Op(',' | ';' | '&')
                     | Token::And
+                    | Token::Or
                     | Token::Close(_)
                     | Token::Sign(_)
                     | Token::Row

@@ -14,7 +14,8 @@ pub(super) fn known(run: &str) -> Option<Token> {
         "sqrt" => Token::Sqrt,
         "pi" | "Pi" => Token::Constant(Constant::Pi),
         "infinity" | "inf" | "oo" | "Infinity" => Token::Constant(Constant::Infinity),
-        "and" | "or" => Token::And,
+        "and" => Token::And,
+        "or" => Token::Or,
         "percent" | "pct" | "percentage" => Token::Op('%'),
         "degrees" | "degree" | "deg" => Token::Op('°'),
         "union" => Token::Op('∪'),
@@ -89,7 +90,8 @@ pub(super) fn command(name: &str) -> Option<Token> {
         "varepsilon" => Token::Symbol("epsilon".into()),
         "varphi" => Token::Symbol("phi".into()),
         "vartheta" => Token::Symbol("theta".into()),
-        "land" | "lor" | "wedge" | "vee" => Token::And,
+        "land" | "wedge" => Token::And,
+        "lor" | "vee" => Token::Or,
         "pounds" | "euro" => Token::Op(' '),
         _ => return None,
     })
@@ -253,7 +255,7 @@ const OFTEN_UNITS: &[&str] = &[
 ];
 
 /// Letters that are units only where they stand apart from the number.
-const APART: [&str; 9] = ["T", "H", "M", "mM", "mH", "mT", "cd", "gal", "EUR"];
+const APART: [&str; 12] = ["T", "H", "M", "mM", "mH", "mT", "cd", "gal", "EUR", "am", "AM", "PM"];
 
 /// The names of units and of what is often counted: words, wherever they stand.
 pub(super) fn names_unit(run: &str) -> bool {
@@ -306,6 +308,20 @@ pub(super) fn names_unit(run: &str) -> bool {
     let run = run.to_ascii_lowercase();
     [run.as_str(), run.strip_suffix('s').unwrap_or("")].iter().any(|name| NAMES.contains(name))
         || matches!(run.as_str(), "mins" | "secs" | "days" | "people" | "square" | "cubic")
+}
+
+/// A set that has a name in words.
+pub(super) fn named_set(words: &str) -> Option<Constant> {
+    Some(match words {
+        "all real numbers"
+        | "all reals"
+        | "real numbers"
+        | "all real values"
+        | "the set of all real numbers" => Constant::Reals,
+        "no solution" | "no solutions" | "no real solution" | "no real solutions" | "empty set"
+        | "the empty set" | "none" => Constant::EmptySet,
+        _ => return None,
+    })
 }
 
 /// The zeros of "million".

@@ -64,6 +64,25 @@ impl Parser {
             || matches!(self.ahead(1), Some(Token::Number(_, digits)) if digits.len() == 2)
     }
 
+    /// Whether `:2:3` follows.
+    pub(super) fn several_parts(&self) -> bool {
+        let part = |at| {
+            self.ahead(at) == Some(&Token::Op(':'))
+                && matches!(self.ahead(at + 1), Some(Token::Number(..)))
+        };
+        part(0) && part(2)
+    }
+
+    /// A ratio of three parts or more, of which the first has been read.
+    pub(super) fn parts(&mut self, mut first: Vec<Expr>) -> Option<Expr> {
+        let first = if first.len() == 1 { first.pop()? } else { Expr::Product(first) };
+        let mut parts = vec![first];
+        while self.op(':') {
+            parts.push(self.unary()?);
+        }
+        Some(Expr::Ratio(parts))
+    }
+
     /// `3:4` is a ratio.
     pub(super) fn ratio(&mut self) -> bool {
         let number = |token: Option<&Token>| matches!(token, Some(Token::Number(..)));

@@ -1,4 +1,4 @@
-//! What an equation states, and sides that are only about equal.
+//! What an equation states, sides that are only about equal, and conditions as sets.
 
 use super::{Submission, check};
 
@@ -45,4 +45,44 @@ const ROWS: &[(&str, &str, char)] = &[
 #[test]
 fn an_equation_states_the_value_of_its_other_side() {
     check(ROWS, Submission::Prediction);
+}
+
+const CONDITIONS: &[(&str, &str, char)] = &[
+    (r"(-\infty,1)\cup(3,\infty)", "x<1 or x>3", '='),
+    ("x<1 or x>3", r"(-\infty,1)\cup(3,\infty)", '='),
+    (r"x<1 \text{ or } x>3", r"x>3 \text{ or } x<1", '='),
+    ("x<1 or x>3", "x<1 or x>4", 'x'),
+    ("2<x<5", "x>2 and x<5", '='),
+    ("x>2 and x<5", "2<x<5", '='),
+    ("(2,5)", "x>2 and x<5", '='),
+    ("x<2 or x>5", "x<2 and x>5", 'x'),
+    (r"(-\infty,2)\cup(5,\infty)", "x<2, x>5", '='),
+    ("x<2 or x>5", "x<2, x>5", '='),
+    ("2<x<5", "x>2, x<5", '='),
+    ("2<x<5", "x>2, x<6", 'x'),
+    (r"\mathbb{R}-\{2\}", r"(-\infty,2)\cup(2,\infty)", '='),
+    (r"\mathbb{R}-\{2\}", r"x \ne 2", '?'),
+    (r"\mathbb{R}", "all real numbers", '='),
+    (r"\text{all real numbers}", r"(-\infty, \infty)", '='),
+    (r"\emptyset", r"\text{no solution}", '='),
+    ("no solutions", r"\emptyset", '='),
+    ("no solution", "No real solutions", '='),
+    ("no solution", "0", 'x'),
+    ("5", "no solution", 'x'),
+    (r"\{2\}\cup\{3\}", "2, 3", '='),
+    (r"x = 1 \text{ or } x = 2", "1, 2", '='),
+    (r"x \ne 1 and x \ne 2", r"x \ne 1, x \ne 2", '='),
+    (r"x \le -1 or x = 3", r"(-\infty,-1] \cup \{3\}", '='),
+    ("x<1 or x>3", "5", 'x'),
+    (r"(-\infty, 3)", "x<3", '?'),
+    ("x<1, y>2", "y>2, x<1", '='),
+    ("x<1, y>2", "y>2, x<2", 'x'),
+    ("x < 1 or y > 2", "y > 2 or x < 1", '='),
+    ("1 < x < 3 or x > 5", r"(1,3) \cup (5,\infty)", '='),
+    ("x<1 or x>3", r"x<1 \lor x>3", '='),
+];
+
+#[test]
+fn conditions_are_sets() {
+    check(CONDITIONS, Submission::Prediction);
 }
