@@ -85,12 +85,17 @@ fn verdict(candidate: &str, references: &[String], digits: u32) -> Verdict {
     if squeezed(candidate) == squeezed(reference) {
         return Verdict::Correct;
     }
+    // ASA is not SAA.
+    let capitals = |text: &&str| text.len() > 2 && text.chars().all(|next| next.is_uppercase());
+    let marks = [reference.trim(), candidate.trim()].iter().all(capitals);
     let names = [reference, candidate].iter().all(|text| difference(text, 3));
     match (words(reference), words(candidate)) {
         (Some(a), Some(b)) if a == b || same_set(&a, &b) || reordered(reference, candidate) => {
             return Verdict::Correct;
         }
-        (Some(a), Some(b)) if !names && a.len().max(b.len()) > 3 => return Verdict::Wrong,
+        (Some(a), Some(b)) if !names && (a.len().max(b.len()) > 3 || marks) => {
+            return Verdict::Wrong;
+        }
         _ => {}
     }
     compared(reference, candidate, digits)
@@ -198,7 +203,7 @@ fn reordered(one: &str, other: &str) -> bool {
         letters
     };
     let (one, other) = (names(one), names(other));
-    one == other && one.len() <= 6 && one.iter().all(char::is_ascii_alphabetic)
+    one == other && one.len() <= 6 && one.iter().all(char::is_ascii_lowercase)
 }
 
 /// An answer in words, in lower case; `None` if it may be a formula.

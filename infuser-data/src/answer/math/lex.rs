@@ -353,7 +353,7 @@ impl Lexer {
             }
             "quad" | "qquad" | "space" | "thinspace" | "displaystyle" | "textstyle" | "limits"
             | "nolimits" | "hfill" | "rm" | "bf" | "it" | "boxed" | "fbox" | "hspace"
-            | "checkmark" | "blacksquare" | "qed" => self.spaced = true,
+            | "checkmark" | "blacksquare" | "qed" | "underline" => self.spaced = true,
             "text" | "textbf" | "textit" | "textrm" | "textnormal" | "mbox" | "hbox" | "textsf"
             | "texttt" | "mathrm" | "operatorname" | "mathbf" | "mathit" | "mathsf" | "mathtt"
             | "boldsymbol" | "bm" | "mathcal" | "emph" => self.text(nesting)?,
@@ -422,11 +422,13 @@ impl Lexer {
             return Some(());
         }
         // "The answer is" says nothing.
-        if self.out.is_empty() && [" is", ":", " equals"].iter().any(|end| plain.ends_with(end)) {
+        if self.out.is_empty()
+            && [" is", ":", " =", " equals"].iter().any(|end| plain.ends_with(end))
+        {
             return Some(());
         }
-        if let Some(token) = words::known(&plain)
-            .filter(|token| !matches!(token, Token::Function(_)) && plain.len() > 1)
+        if let Some(token) =
+            words::known(&plain).filter(|token| plain.len() > 1 && !self.names_amount(token))
         {
             self.push(token);
         } else if plain.len() == 1 && plain.is_ascii() && plain.starts_with(char::is_alphabetic) {
@@ -456,6 +458,13 @@ impl Lexer {
             self.push(Token::Word(content.trim().into()));
         }
         Some(())
+    }
+
+    /// "5 min" and "3 sec" are no functions, nor is "max" beside anything but a bracket.
+    fn names_amount(&self, token: &Token) -> bool {
+        let Token::Function(function) = token else { return false };
+        let short = [Function::Min, Function::Max, Function::Sec, Function::Abs, Function::Floor];
+        short.contains(function) && !matches!(self.peek(0), Some('(' | '{' | '_' | '\\'))
     }
 
     fn environment(&mut self, begin: bool) -> Option<()> {

@@ -24,7 +24,9 @@ impl Parser {
             });
         self.measured |= letters;
         self.italic |= letters && !upright;
-        if !letters && matches!(self.peek(), Some(Token::Word(_))) {
+        let per = usize::from(self.peek() == Some(&Token::Op('/')));
+        if !letters && matches!(self.ahead(per), Some(Token::Word(_))) {
+            self.skip(per);
             self.words();
         }
     }
@@ -47,7 +49,14 @@ impl Parser {
         if matches!(first.token, Token::Word(_) | Token::Frac) {
             return true;
         }
-        let Some((name, _)) = self.unit_name() else { return false };
+        // "12 (cm)"
+        let inside = matches!(first.token, Token::Open('(' | '[')) && first.spaced;
+        let Some((name, width)) = self.unit_name(usize::from(inside)) else {
+            return inside && matches!(self.ahead(1), Some(Token::Word(_)));
+        };
+        if inside || name == "per" {
+            return name.len() > 1 && (inside || matches!(self.ahead(width), Some(Token::Word(_))));
+        }
         let glued = words::only_unit(&name) || self.units == Units::Anywhere && words::glues(&name);
         // Italic letters in a numerator are names.
         first.upright || self.braces == 0 && (first.spaced || glued)
@@ -57,7 +66,7 @@ impl Parser {
     fn surely_unit(&self) -> bool {
         let spaced = self.lexed(0).is_some_and(|lexed| lexed.spaced || lexed.upright);
         let careless = spaced && self.units == Units::Anywhere;
-        self.unit_name()
+        self.unit_name(0)
             .is_none_or(|(name, _)| words::only_unit(&name) || careless && name.chars().count() > 1)
     }
 
@@ -83,7 +92,8 @@ impl Parser {
 
     /// One unit or several: `kg·m/s²`, `J/(mol K)`, `\frac{m}{s}`.
     fn units_joined(&mut self, first: bool) -> bool {
-        if !self.one_unit(first) {
+        let bracketed = first && (self.unit_group('(') || self.unit_group('['));
+        if !bracketed && !self.one_unit(first) {
             return false;
         }
         loop {
@@ -106,8 +116,8 @@ impl Parser {
         }
         if matches!(self.peek(), Some(Token::Word(_))) {
             self.skip(1);
-        } else if let Some((name, width)) = self.unit_name()
-            && (words::is_unit(&name) || !first && words::joins_units(&name))
+        } else if let Some((name, width)) = self.unit_name(0)
+            && (words::is_unit(&name) || (!first || name == "per") && words::joins_units(&name))
         {
             self.skip(width);
         } else {
@@ -145,8 +155,8 @@ impl Parser {
     }
 
     /// Letters without space between them, and how many tokens they are.
-    fn unit_name(&self) -> Option<(String, usize)> {
-        let first = self.lexed(0)?;
+    fn unit_name(&self, ahead: usize) -> Option<(String, usize)> {
+        let first = self.lexed(ahead)?;
         // "5 min": the function of that name has an argument.
         if let Token::Function(function @ (Function::Min | Function::Sec)) = first.token {
             let name = if function == Function::Min { "min" } else { "sec" };
@@ -154,10 +164,13 @@ impl Parser {
         }
         let mut name = String::new();
         let mut width = 0;
-        while let Some(lexed) = self.lexed(width)
-            && (width == 0 || !lexed.spaced && (lexed.upright == first.upright || name == "μ"))
+        while let Some(lexed) = self.lexed(ahead + width)
             && let Some(letter) = letter(&lexed.token)
         {
+            let alike = lexed.upright == first.upright || name == "μ" || letter == 'Ω';
+            if width > 0 && (lexed.spaced || !alike) {
+                break;
+            }
             name.push(letter);
             width += 1;
         }
@@ -168,7 +181,7 @@ impl Parser {
     pub(super) fn ordinal(&mut self) -> bool {
         self.attempt(|parser| {
             parser.eat(&Token::Open('{'))
-                && parser.unit_name().is_some_and(|(name, width)| {
+                && parser.unit_name(0).is_some_and(|(name, width)| {
                     parser.skip(width);
                     matches!(name.as_str(), "th" | "st" | "nd" | "rd")
                 })

@@ -64,6 +64,7 @@ pub(super) fn command(name: &str) -> Option<Token> {
         "cup" | "bigcup" => Token::Op('∪'),
         "cap" | "bigcap" => Token::Op('∩'),
         "setminus" | "backslash" | "smallsetminus" => Token::Op('\\'),
+        "colon" => Token::Op(':'),
         "circ" | "degree" => Token::Op('°'),
         "prime" => Token::Op('\''),
         "ldots" | "cdots" | "dots" | "dotsc" | "dotsb" => Token::Symbol("...".into()),
@@ -84,9 +85,7 @@ pub(super) fn command(name: &str) -> Option<Token> {
         "lim" => Token::Bound("lim"),
         "overline" | "bar" => Token::Accent("overline"),
         "dot" => Token::Accent("dot"),
-        "vec" | "overrightarrow" | "hat" | "widehat" | "tilde" | "underline" => {
-            Token::Accent("vec")
-        }
+        "vec" | "overrightarrow" | "hat" | "widehat" | "tilde" => Token::Accent("vec"),
         "varepsilon" => Token::Symbol("epsilon".into()),
         "varphi" => Token::Symbol("phi".into()),
         "vartheta" => Token::Symbol("theta".into()),
@@ -102,7 +101,7 @@ pub(super) fn sign(next: char) -> Option<Token> {
     Some(match next {
         '+' | '/' | '^' | '_' | '!' | ',' | ';' | ':' | '%' | '°' | '\'' | '&' | '|' | '±'
         | '∓' | '∪' | '∩' | '*' | '-' => Token::Op(next),
-        '−' | '–' | '—' | '‑' | '－' => Token::Op('-'),
+        '−' | '–' | '—' | '‑' | '－' | '﹣' => Token::Op('-'),
         '＋' => Token::Op('+'),
         '×' | '·' | '⋅' | '∙' | '•' => Token::Op('*'),
         '÷' | '∕' | '⁄' => Token::Op('/'),
@@ -240,10 +239,10 @@ pub(super) fn only_unit(run: &str) -> bool {
 }
 
 /// Letters that name a unit and nothing else.
-const ONLY_UNITS: [&str; 37] = [
+const ONLY_UNITS: &[&str] = &[
     "cm", "mm", "ft", "yd", "hr", "hrs", "yr", "yrs", "sec", "lb", "lbs", "oz", "mph", "kph", "mL",
     "kW", "MW", "kWh", "kJ", "MJ", "eV", "keV", "MeV", "kPa", "MPa", "Hz", "kHz", "MHz", "GHz",
-    "mol", "kΩ", "μm", "μs", "rpm", "th", "USD", "pcs",
+    "mol", "kΩ", "μm", "μs", "rpm", "th", "USD", "pcs", "men", "cup",
 ];
 
 /// Letters that name a unit where no names are expected.

@@ -64,6 +64,21 @@ impl Parser {
             || matches!(self.ahead(1), Some(Token::Number(_, digits)) if digits.len() == 2)
     }
 
+    /// The digits in front of the `_` that was read last, alone or in brackets.
+    pub(super) fn digits_before(&self) -> Option<String> {
+        let back = |count: usize| {
+            let at = self.at.checked_sub(count)?;
+            self.tokens.get(at).map(|lexed| &lexed.token)
+        };
+        match (back(2)?, back(3), back(4)) {
+            (Token::Number(_, digits), ..) => Some(digits.clone()),
+            (Token::Close('('), Some(Token::Number(_, digits)), Some(Token::Open('('))) => {
+                Some(digits.clone())
+            }
+            _ => None,
+        }
+    }
+
     /// Whether `:2:3` follows.
     pub(super) fn several_parts(&self) -> bool {
         let part = |at| {
