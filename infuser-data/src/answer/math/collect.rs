@@ -65,6 +65,9 @@ fn list(parser: &mut Parser) -> Option<Expr> {
     })
 }
 
+/// More conditions are no set: the work grows with the square.
+const MAX_CONDITIONS: usize = 32;
+
 /// Whether all are inequalities for one name, or values of it beside such.
 pub(super) fn conditions(parts: &[Expr]) -> bool {
     let names: Option<Vec<&str>> = parts.iter().map(condition).collect();
@@ -72,7 +75,7 @@ pub(super) fn conditions(parts: &[Expr]) -> bool {
         Expr::Relation(_, signs) => !signs.contains(&Sign::Equal),
         _ => false,
     };
-    parts.len() > 1
+    (2..=MAX_CONDITIONS).contains(&parts.len())
         && names.is_some_and(|names| names.iter().all(|name| *name == names[0]))
         && parts.iter().any(inequality)
 }

@@ -65,6 +65,17 @@ fn is_equation(expr: &Expr) -> bool {
     matches!(expr, Expr::Relation(_, signs) if signs.contains(&Sign::Equal))
 }
 
+/// The set that conditions parted by commas describe: where all hold, if they can.
+fn joint(conditions: &[Expr]) -> Expr {
+    let all = Expr::Intersection(conditions.to_vec());
+    let empty = Expr::Constant(Constant::EmptySet);
+    if sets::compare(&all, &empty, 0) == Outcome::Same {
+        Expr::Union(conditions.to_vec())
+    } else {
+        all
+    }
+}
+
 fn members(set: &Expr) -> &[Expr] {
     if let Expr::Set(parts) = set { parts } else { &[] }
 }
@@ -149,6 +160,12 @@ fn values(gold: &Expr, pred: &Expr, digits: u32) -> Outcome {
         {
             compare(&parts[0], other, digits)
         }
+        // Between conditions a comma says "and" or "or".
+        (other, List(parts)) | (List(parts), other)
+            if conditions(parts) && (sets::is_set(other) || is_condition(other)) =>
+        {
+            sets::compare(&joint(parts), other, digits)
+        }
         (Tuple(a), Tuple(b)) | (Tuple(a), List(b)) | (List(a), Tuple(b)) => ordered(a, b, digits),
         (Tuple(a), Set(b)) | (Set(a), Tuple(b)) => ordered(a, b, digits),
         (Matrix(a), Matrix(b)) => {
@@ -177,13 +194,6 @@ fn values(gold: &Expr, pred: &Expr, digits: u32) -> Outcome {
             }
         }
         (Relation(..), Relation(..)) => relations(gold, pred),
-        // Between conditions a comma says "and" or "or".
-        (other, List(parts)) | (List(parts), other)
-            if conditions(parts) && (sets::is_set(other) || is_condition(other)) =>
-        {
-            let one = sets::compare(&Expr::Union(parts.clone()), other, digits);
-            one.or(|| sets::compare(&Expr::Intersection(parts.clone()), other, digits))
-        }
         // {2} ∪ {3} are the values 2 and 3.
         (Expr::Union(sets), List(parts)) | (List(parts), Expr::Union(sets))
             if sets.iter().all(|set| matches!(set, Set(_))) =>

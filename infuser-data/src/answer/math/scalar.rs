@@ -179,18 +179,25 @@ fn within_digits(gold: &Expr, pred: &Expr, digits: u32) -> bool {
     rounded || cut
 }
 
-/// Whether the second constant is the first one rounded as it is written, or near enough.
+/// Whether the second constant is the first one rounded, or cut, as it is written.
 pub(super) fn rounds_to(exact: &Expr, short: &Expr) -> bool {
     let value = |expr| {
         let approx = evaluate(expr, 0)?.value.approx()?;
         approx.is_real().then_some(approx.re)
     };
-    let places = written(short).map_or(0, |decimals| decimals.places);
-    let last = 10_f64.powi(-places);
-    value(exact).zip(value(short)).is_some_and(|(x, y)| {
-        // Half a per cent: the last digits of a larger number may be left out.
-        (x - y).abs() <= (0.500_001 * last).max(0.005 * x.abs())
-    })
+    // How far the last digit reaches; zeros at the end of a whole number are no digits.
+    let last = match (written(short), value(short)) {
+        (Some(decimals), _) => 10_f64.powi(-decimals.places),
+        (None, Some(y)) if y != 0.0 && y.fract() == 0.0 => {
+            let mut size = 0.5;
+            while size < 1e18 && (y / (20.0 * size)).fract() == 0.0 {
+                size *= 10.0;
+            }
+            size
+        }
+        (None, y) => y.map_or(0.0, |y| 0.005 * y.abs()),
+    };
+    value(exact).zip(value(short)).is_some_and(|(x, y)| (x - y).abs() <= 1.000_001 * last)
 }
 
 fn written(expr: &Expr) -> Option<Decimals> {

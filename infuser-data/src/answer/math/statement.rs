@@ -24,7 +24,10 @@ pub(super) fn value(expr: &Expr, digits: u32) -> Option<&Expr> {
 
 fn states(side: &Expr, value: &Expr) -> bool {
     let mut names = Names::default();
+    // `2x + 3y = 0` is an equation that was brought to this form.
+    let normal = *value == Expr::int(0) && !side.is_name();
     names.visit(side).is_some()
+        && !(normal && matches!(side, Expr::Sum(_) | Expr::Product(_)))
         && match names.found.len() {
             0 => false,
             1 => !names.numerals,

@@ -8,6 +8,9 @@ use super::{
     words,
 };
 
+/// So many letters behind a number are a word even without a space: `12cookies`.
+const LONG: usize = 5;
+
 impl Parser {
     /// Sets the unit behind a factor aside: words always, letters where they can be one.
     pub(super) fn unit(&mut self, factors: &[Expr]) {
@@ -17,7 +20,7 @@ impl Parser {
         let upright = self.lexed(0).is_some_and(|lexed| lexed.upright);
         let letters = self.units != Units::Names
             && self.starts_unit()
-            && (upright || factors.iter().all(constant))
+            && (upright || factors.iter().all(|factor| self.measurable(factor)))
             && self.attempt(|parser| {
                 let sure = parser.surely_unit();
                 parser.units_joined(true) && (parser.ends_statement() || sure && parser.goes_on())
@@ -29,6 +32,12 @@ impl Parser {
             self.skip(per);
             self.words();
         }
+    }
+
+    /// Whether letters behind this may be a unit. In a reference `2\pi h` is a product.
+    fn measurable(&self, factor: &Expr) -> bool {
+        let sure = self.unit_name(0).is_none_or(|(name, _)| words::only_unit(&name));
+        constant(factor) && (sure || self.units == Units::Anywhere || numeral(factor))
     }
 
     /// Words, with powers and quotients among them.
@@ -54,10 +63,16 @@ impl Parser {
         let Some((name, width)) = self.unit_name(usize::from(inside)) else {
             return inside && matches!(self.ahead(1), Some(Token::Word(_)));
         };
-        if inside || name == "per" {
-            return name.len() > 1 && (inside || matches!(self.ahead(width), Some(Token::Word(_))));
+        if name == "per" {
+            return matches!(self.ahead(width), Some(Token::Word(_)));
         }
-        let glued = words::only_unit(&name) || self.units == Units::Anywhere && words::glues(&name);
+        let careless = self.units == Units::Anywhere;
+        if inside {
+            let upright = self.lexed(1).is_some_and(|lexed| lexed.upright);
+            return words::only_unit(&name) || (careless || upright) && name.chars().count() > 1;
+        }
+        let glued =
+            words::only_unit(&name) || careless && (words::glues(&name) || name.len() >= LONG);
         // Italic letters in a numerator are names.
         first.upright || self.braces == 0 && (first.spaced || glued)
     }
@@ -117,7 +132,9 @@ impl Parser {
         if matches!(self.peek(), Some(Token::Word(_))) {
             self.skip(1);
         } else if let Some((name, width)) = self.unit_name(0)
-            && (words::is_unit(&name) || (!first || name == "per") && words::joins_units(&name))
+            && (words::is_unit(&name)
+                || (!first || name == "per") && words::joins_units(&name)
+                || self.units == Units::Anywhere && name.len() >= LONG)
         {
             self.skip(width);
         } else {
@@ -204,6 +221,20 @@ fn letter(token: &Token) -> Option<char> {
             }
         },
         _ => None,
+    }
+}
+
+/// Numerals, fractions and powers of them.
+fn numeral(expr: &Expr) -> bool {
+    match expr {
+        Expr::Number(_) => true,
+        Expr::Sum(parts) | Expr::Product(parts) => parts.iter().all(numeral),
+        Expr::Negative(inner)
+        | Expr::Inverse(inner)
+        | Expr::Percent(inner)
+        | Expr::Degrees(inner) => numeral(inner),
+        Expr::Power(base, exponent) => numeral(base) && numeral(exponent),
+        _ => false,
     }
 }
 
