@@ -292,10 +292,6 @@ impl Lexer {
             None => name,
         };
         self.at += name.len();
-        // A blank that ends a command is no space.
-        while self.peek(0).is_some_and(char::is_whitespace) {
-            self.at += 1;
-        }
         self.named(&name, nesting)
     }
 

@@ -73,7 +73,7 @@ pub(super) struct Parser {
     pub(super) units: Units,
     /// A unit was set aside that could have been a product of names.
     pub(super) measured: bool,
-    /// It was not upright.
+    /// It could be a product of names as well.
     pub(super) italic: bool,
 }
 
@@ -88,6 +88,10 @@ impl Parser {
 
     pub(super) fn lexed(&self, count: usize) -> Option<&Lexed> {
         self.tokens.get(self.at + count)
+    }
+
+    pub(super) fn before(&self) -> Option<&Lexed> {
+        self.tokens.get(self.at.checked_sub(1)?)
     }
 
     pub(super) fn skip(&mut self, count: usize) {

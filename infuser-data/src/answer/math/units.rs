@@ -2,7 +2,7 @@
 
 use super::{
     expr::{Constant, Expr, Function},
-    lex::{Token, Units},
+    lex::{Lexed, Token, Units},
     parse::Parser,
     value::evaluate,
     words,
@@ -17,16 +17,18 @@ impl Parser {
         if matches!(factors.last(), None | Some(Expr::Word(_))) {
             return;
         }
-        let upright = self.lexed(0).is_some_and(|lexed| lexed.upright);
+        let name = self.unit_name(0).map(|(name, _)| name).unwrap_or_default();
+        // No product of names looks so: it may follow names.
+        let clear = self.lexed(0).is_some_and(|lexed| lexed.upright) || words::only_unit(&name);
         let letters = self.units != Units::Names
             && self.starts_unit()
-            && (upright || factors.iter().all(|factor| self.measurable(factor)))
+            && (clear || factors.iter().all(|factor| self.measurable(factor, &name)))
             && self.attempt(|parser| {
                 let sure = parser.surely_unit();
                 parser.units_joined(true) && (parser.ends_statement() || sure && parser.goes_on())
             });
         self.measured |= letters;
-        self.italic |= letters && !upright;
+        self.italic |= letters && !clear;
         let per = usize::from(self.peek() == Some(&Token::Op('/')));
         if !letters && matches!(self.ahead(per), Some(Token::Word(_))) {
             self.skip(per);
@@ -34,10 +36,10 @@ impl Parser {
         }
     }
 
-    /// Whether letters behind this may be a unit. In a reference `2\pi h` is a product.
-    fn measurable(&self, factor: &Expr) -> bool {
-        let sure = self.unit_name(0).is_none_or(|(name, _)| words::only_unit(&name));
-        constant(factor) && (sure || self.units == Units::Anywhere || numeral(factor))
+    /// Whether letters behind this may be a unit. In a reference `2\pi h` and `\sqrt{3} mg` are products.
+    fn measurable(&self, factor: &Expr, name: &str) -> bool {
+        let several = name.chars().count() != 1 && name != "mg";
+        quantities(factor) && (several || self.units == Units::Anywhere || numeral(factor))
     }
 
     /// Words, with powers and quotients among them.
@@ -57,6 +59,12 @@ impl Parser {
         let Some(first) = self.lexed(0) else { return false };
         if matches!(first.token, Token::Word(_) | Token::Frac) {
             return true;
+        }
+        // The last letters of `4xcm` are none.
+        let within =
+            |before: &Lexed| letter(&before.token).is_some() && before.upright == first.upright;
+        if !first.spaced && self.before().is_some_and(within) {
+            return false;
         }
         // "12 (cm)"
         let inside = matches!(first.token, Token::Open('(' | '[')) && first.spaced;

@@ -1,6 +1,7 @@
 //! Numbers with units, products of names, and what blanks and signs between letters mean.
 
-use super::{Submission, check};
+use super::{Submission, Verdict, check};
+use crate::answer::numeric;
 
 const ROWS: &[(&str, &str, char)] = &[
     ("12", "12 m", '='),
@@ -122,9 +123,36 @@ const ROWS: &[(&str, &str, char)] = &[
     ("abc - def", "abc - dfg", 'x'),
     ("east-west", "East-West", '='),
     ("even", "odd", 'x'),
+    (r"2\sqrt{5} km", r"2\sqrt{5}", '='),
+    (r"15\pi km", r"15\pi", '='),
+    (r"\sqrt{3} mg", r"\sqrt{3}", 'x'),
+    ("4x", "4x cm", '='),
+    ("(2x+3) cm", "2x+3", '='),
+    ("4x", "4x km", 'x'),
+    ("(3, 4)", "(3, 4) m", '='),
+    ("(3, 4) km", "(3, 4)", '='),
+    ("4x", "4xcm", 'x'),
 ];
 
 #[test]
 fn units_are_set_aside_and_products_are_not() {
     check(ROWS, Submission::Prediction);
+}
+
+#[test]
+fn numbers_with_units_are_numbers() {
+    let boxes = [
+        ("12", r"12 \text{ m}"),
+        ("12", r"12\text{ m}^2"),
+        ("12", "12 m^2"),
+        ("12", r"12\text{ cm}^{2}"),
+        ("100000", r"10^5 \text{ J}"),
+        ("0.5", r"\frac{1}{2} \text{ m}"),
+        ("1.6e-19", r"1.6 \times 10^{-19} \text{ C}"),
+    ];
+    for (reference, answer) in boxes {
+        let boxed = format!("so \\boxed{{{answer}}}");
+        let grade = numeric::grade(Submission::Response(&boxed), reference);
+        assert_eq!(grade.verdict, Verdict::Correct, "{answer} for {reference}");
+    }
 }
