@@ -53,7 +53,8 @@ pub fn grade(submission: Submission<'_>, reference: &str) -> Grade {
 /// Compares an answer with a reference.
 ///
 /// A percentage equals its number with and without the sign; a decimal equals a value that has no
-/// such form if it has at least `digits` significant ones and all are right; parts without brackets have no order, tuples have one;
+/// such form, or a long one, if it has at least `digits` significant ones and all are right; parts
+/// without brackets have no order, tuples have one;
 /// names and units are set aside. `docs/grading.md` has the list.
 pub fn grade_to(submission: Submission<'_>, reference: &str, digits: u32) -> Grade {
     let candidates = match submission {
