@@ -99,12 +99,18 @@ fn verdict(candidate: &str, references: &[String], digits: u32) -> Verdict {
         }
         _ => {}
     }
-    compared(reference, candidate, digits)
+    compared(reference, candidate, digits, Units::Apart)
+}
+
+/// Compares two texts that are numbers: what stands behind the reference can only be a unit.
+pub(super) fn numbers_equal(reference: &str, answer: &str) -> Verdict {
+    compared(reference, answer, DIGITS, Units::Anywhere)
 }
 
 /// Every reading of the one against every reading of the other; the first decides what is not equal.
-fn compared(reference: &str, candidate: &str, digits: u32) -> Verdict {
-    let golds = readings_with(reference, Units::Apart);
+/// `units` says where letters in the reference may be units.
+fn compared(reference: &str, candidate: &str, digits: u32, units: Units) -> Verdict {
+    let golds = readings_with(reference, units);
     let preds = readings(candidate);
     if golds.is_empty() {
         return Verdict::Unparsable(Reason::UnreadableReference);

@@ -149,6 +149,8 @@ fn numbers_with_units_are_numbers() {
         ("100000", r"10^5 \text{ J}"),
         ("0.5", r"\frac{1}{2} \text{ m}"),
         ("1.6e-19", r"1.6 \times 10^{-19} \text{ C}"),
+        ("12m", "12"),
+        ("5km", "5"),
     ];
     for (reference, answer) in boxes {
         let boxed = format!("so \\boxed{{{answer}}}");
