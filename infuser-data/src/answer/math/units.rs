@@ -60,6 +60,13 @@ impl Parser {
         if matches!(first.token, Token::Word(_) | Token::Frac) {
             return true;
         }
+        let careless = self.units == Units::Anywhere;
+        // "$18/day"
+        if first.token == Token::Op('/') {
+            return self.unit_name(1).is_some_and(|(name, _)| {
+                words::only_unit(&name) || careless && name.len() > 1 && words::is_unit(&name)
+            });
+        }
         // The last letters of `4xcm` are none.
         let within =
             |before: &Lexed| letter(&before.token).is_some() && before.upright == first.upright;
@@ -74,7 +81,6 @@ impl Parser {
         if name == "per" {
             return matches!(self.ahead(width), Some(Token::Word(_)));
         }
-        let careless = self.units == Units::Anywhere;
         if inside {
             let upright = self.lexed(1).is_some_and(|lexed| lexed.upright);
             return words::only_unit(&name) || (careless || upright) && name.chars().count() > 1;
@@ -115,6 +121,7 @@ impl Parser {
 
     /// One unit or several: `kg·m/s²`, `J/(mol K)`, `\frac{m}{s}`.
     fn units_joined(&mut self, first: bool) -> bool {
+        let _ = first && self.op('/');
         let bracketed = first && (self.unit_group('(') || self.unit_group('['));
         if !bracketed && !self.one_unit(first) {
             return false;
