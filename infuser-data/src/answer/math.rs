@@ -18,13 +18,15 @@ mod response;
 mod scalar;
 mod sets;
 mod spans;
+mod statement;
 #[cfg(test)]
 mod tests;
+mod units;
 mod value;
 mod words;
 
 use expr::{Expr, Sign};
-use lex::Reading;
+use lex::{Reading, Units};
 use scalar::Outcome;
 
 use super::{Grade, Reason, Submission, Verdict, find::last_boxes};
@@ -53,7 +55,8 @@ pub fn grade(submission: Submission<'_>, reference: &str) -> Grade {
 /// Compares an answer with a reference.
 ///
 /// A percentage equals its number with and without the sign; a decimal equals a value that has no
-/// such form if it has at least `digits` significant ones and all are right; parts without brackets have no order, tuples have one;
+/// such form, or a long one, if it has at least `digits` significant ones and all are right; parts
+/// without brackets have no order, tuples have one;
 /// names and units are set aside. `docs/grading.md` has the list.
 pub fn grade_to(submission: Submission<'_>, reference: &str, digits: u32) -> Grade {
     let reference = in_reference(reference);
@@ -86,17 +89,32 @@ fn verdict(candidate: &str, references: &[String], digits: u32) -> Verdict {
     if squeezed(candidate) == squeezed(reference) {
         return Verdict::Correct;
     }
+    // ASA is not SAA.
+    let capitals = |text: &&str| text.len() > 2 && text.chars().all(|next| next.is_uppercase());
+    let marks = [reference.trim(), candidate.trim()].iter().all(capitals);
+    let names = [reference, candidate].iter().all(|text| difference(text, 3));
     match (words(reference), words(candidate)) {
-        (Some(a), Some(b)) if a == b => return Verdict::Correct,
-        (Some(a), Some(b)) if a.len() > 3 || b.len() > 3 => return Verdict::Wrong,
+        (Some(a), Some(b)) if a == b || same_set(&a, &b) || reordered(reference, candidate) => {
+            return Verdict::Correct;
+        }
+        (Some(a), Some(b)) if !names && (a.len().max(b.len()) > 3 || marks) => {
+            return Verdict::Wrong;
+        }
         _ => {}
     }
-    compared(reference, candidate, digits)
+    compared(reference, candidate, digits, Units::Apart)
+}
+
+/// Compares two texts that are numbers: what stands behind the reference can only be a unit.
+pub(super) fn numbers_equal(reference: &str, answer: &str) -> Verdict {
+    compared(reference, answer, DIGITS, Units::Anywhere)
 }
 
 /// Every reading of the one against every reading of the other; the first decides what is not equal.
-fn compared(reference: &str, candidate: &str, digits: u32) -> Verdict {
-    let (golds, preds) = (readings(reference), readings(candidate));
+/// `units` says where letters in the reference may be units.
+fn compared(reference: &str, candidate: &str, digits: u32, units: Units) -> Verdict {
+    let golds = readings_with(reference, units);
+    let preds = readings(candidate);
     if golds.is_empty() {
         return Verdict::Unparsable(Reason::UnreadableReference);
     }
@@ -126,10 +144,18 @@ fn readable(text: &str) -> bool {
 
 /// The ways in which an answer can be read, the usual one first.
 fn readings(text: &str) -> Vec<Expr> {
+    readings_with(text, Units::Anywhere)
+}
+
+/// The ways in which a text can be read, where letters may be units as far as `units` says.
+fn readings_with(text: &str, units: Units) -> Vec<Expr> {
     if text.len() > MAX_ANSWER {
         return Vec::new();
     }
-    let usual = Reading { thousands: true, minus: false };
+    if let Some(set) = words(text).and_then(|words| words::named_set(&words)) {
+        return vec![Expr::Constant(set)];
+    }
+    let usual = Reading { thousands: true, minus: false, units: Units::Names };
     let mut found: Vec<Expr> = parse::parse(text, usual).into_iter().collect();
     let grouped = text
         .as_bytes()
@@ -139,9 +165,8 @@ fn readings(text: &str) -> Vec<Expr> {
         found.extend(parse::parse(text, Reading { thousands: false, ..usual }));
         found.extend(decimal_comma(text).and_then(|text| parse::parse(&text, usual)));
     }
-    if let Some(number) = without_unit(text) {
-        found.extend(parse::parse(number, usual));
-    }
+    // "5 m" is five metres as well as five times m.
+    found.extend(parse::parse(text, Reading { units, ..usual }));
     found
 }
 
@@ -156,19 +181,39 @@ fn decimal_comma(text: &str) -> Option<String> {
     (fits && fraction.len() != 3).then(|| format!("{whole}.{fraction}"))
 }
 
-/// "5 m" is five metres as well as five times m.
-fn without_unit(text: &str) -> Option<&str> {
-    let (number, unit) = text.trim().rsplit_once(' ')?;
-    let unit = unit.trim_end_matches(['.', '²', '³', '2', '3', '^']);
-    (words::is_unit(unit) && number.ends_with(|next: char| next.is_ascii_digit() || next == '}'))
-        .then_some(number)
-}
-
-/// Text without what never matters, for the quick look.
+/// Text without what never matters, for the quick look. A blank between letters or digits does: `1 1/2`.
 fn squeezed(text: &str) -> String {
     let text = text.trim().trim_matches('$').trim_end_matches('.');
     let text = text.replace("\\left", "").replace("\\right", "").replace("dfrac", "frac");
-    text.replace("\\!", "").replace("\\,", "").split_whitespace().collect()
+    let mut kept = String::new();
+    for word in text.replace("\\!", "").replace("\\,", " ").split_whitespace() {
+        let parts =
+            kept.ends_with(char::is_alphanumeric) && word.starts_with(char::is_alphanumeric);
+        kept.extend(parts.then_some(' '));
+        kept.push_str(word);
+    }
+    kept
+}
+
+/// "no solution" and "the empty set"
+fn same_set(a: &str, b: &str) -> bool {
+    words::named_set(a).is_some_and(|set| words::named_set(b) == Some(set))
+}
+
+/// Whether it may be a difference of names or of short products: `x - y`, `ab - cd`.
+fn difference(text: &str, letters: usize) -> bool {
+    text.contains('-') && text.split([' ', '-']).all(|piece| piece.len() <= letters)
+}
+
+/// Whether both are one product of a few names: `wxyz` and `zyxw`.
+fn reordered(one: &str, other: &str) -> bool {
+    let names = |text: &str| {
+        let mut letters: Vec<char> = text.trim().trim_matches('$').chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    let (one, other) = (names(one), names(other));
+    one == other && one.len() <= 6 && one.iter().all(char::is_ascii_lowercase)
 }
 
 /// An answer in words, in lower case; `None` if it may be a formula.
@@ -184,7 +229,7 @@ fn words(text: &str) -> Option<String> {
     let plain = text.chars().all(|next| next.is_alphabetic() || " -'".contains(next));
     let letters = text.chars().filter(|next| next.is_alphabetic()).count();
     let formula = text.split(' ').any(|word| words::known(word).is_some());
-    (plain && letters > 1 && !formula).then(|| text.to_lowercase())
+    (plain && letters > 1 && !formula && !difference(text, 2)).then(|| text.to_lowercase())
 }
 
 /// A reference: it is trusted, so a box that nobody closed is read to its end.

@@ -83,6 +83,8 @@ fn list_answer(items: &[Value]) -> Parsed<Usable<OpenAnswer>> {
     };
     let numbers: Option<Vec<String>> = items.iter().map(number).collect();
     Ok(match numbers {
+        // Two numbers in brackets would be read as an interval.
+        Some(pair) if pair.len() == 2 => Ok(OpenAnswer::Text(pair.join(", "))),
         Some(numbers) => Ok(OpenAnswer::Text(format!("[{}]", numbers.join(", ")))),
         None => Err(Why::SeveralAnswers),
     })
@@ -178,7 +180,8 @@ mod tests {
             (json!(true), Ok(OpenAnswer::Word("True"))),
             (json!(["2"]), text("2")),
             (json!([3]), text("3")),
-            (json!([0.333, -2.0]), text("[0.333, -2]")),
+            (json!([0.333, -2.0]), text("0.333, -2")),
+            (json!([0.333, -2.0, 1]), text("[0.333, -2, 1]")),
             (json!(["a", "b"]), Err(Why::SeveralAnswers)),
             (json!([1, "b"]), Err(Why::SeveralAnswers)),
             (json!([true, false]), Err(Why::SeveralAnswers)),

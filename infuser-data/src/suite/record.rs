@@ -27,7 +27,8 @@ use crate::{
 ///   text, or its last digits are lost;
 /// - `true` or `false`, which become the words `True` and `False`, whatever the type;
 /// - a list of one of these, which is its element, or of several numbers, which becomes a text like
-///   `[1, 2]`. A list of several texts is skipped: it does not say whether all are asked for or any.
+///   `[1, 2, 3]`, or `1, 2` if they are two, since `[1, 2]` is an interval. A list of several texts
+///   is skipped: it does not say whether all are asked for or any.
 ///
 /// In a `numeric` answer, commas between groups of three digits are taken out.
 ///

@@ -264,7 +264,7 @@ fn theoremqa() {
         listed(&suite),
         [
             "theoremqa/a/1 [-] Is it?: Text True",
-            "theoremqa/a/2 [-] Which?: Math [0.5, 2]",
+            "theoremqa/a/2 [-] Which?: Math 0.5, 2",
             "theoremqa/a/3 skipped: picture",
         ]
     );

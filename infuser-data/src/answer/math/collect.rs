@@ -1,7 +1,8 @@
 //! Reading collections: lists, tuples, sets, intervals, matrices.
 
 use super::{
-    expr::{Constant, Expr, Function, Interval},
+    compare::constant,
+    expr::{Constant, Expr, Function, Interval, Sign},
     lex::Token,
     parse::Parser,
 };
@@ -32,15 +33,19 @@ fn in_order(expr: Expr) -> Expr {
 /// Statements apart by commas and connectives.
 fn list(parser: &mut Parser) -> Option<Expr> {
     let mut groups = vec![vec![parser.relation()?]];
+    let (mut ands, mut ors) = (false, false);
     loop {
         let comma = parser.op(',');
-        let and = parser.eat(&Token::And);
+        let or = parser.eat(&Token::Or);
+        let and = or || parser.eat(&Token::And);
         if !comma && !and {
             break;
         }
         if matches!(parser.peek(), None | Some(Token::Op(';' | ',') | Token::Close(_))) {
             break;
         }
+        ands |= and && !or;
+        ors |= or;
         let statement = parser.relation()?;
         if and && !comma {
             groups.push(vec![statement]);
@@ -52,7 +57,42 @@ fn list(parser: &mut Parser) -> Option<Expr> {
     if groups.len() > 1 && size > 1 && groups.iter().all(|group| group.len() == size) {
         return Some(Expr::List(groups.into_iter().map(Expr::Tuple).collect()));
     }
-    Some(flat(groups.into_iter().flatten().collect()))
+    let parts: Vec<Expr> = groups.into_iter().flatten().collect();
+    Some(match (ands, ors) {
+        (true, false) if conditions(&parts) => Expr::Intersection(parts),
+        (false, true) if conditions(&parts) => Expr::Union(parts),
+        _ => flat(parts),
+    })
+}
+
+/// More conditions are no set: the work grows with the square.
+const MAX_CONDITIONS: usize = 32;
+
+/// Whether all are inequalities for one name, or values of it beside such.
+pub(super) fn conditions(parts: &[Expr]) -> bool {
+    let names: Option<Vec<&str>> = parts.iter().map(condition).collect();
+    let inequality = |part: &Expr| match part {
+        Expr::Relation(_, signs) => !signs.contains(&Sign::Equal),
+        _ => false,
+    };
+    (2..=MAX_CONDITIONS).contains(&parts.len())
+        && names.is_some_and(|names| names.iter().all(|name| *name == names[0]))
+        && parts.iter().any(inequality)
+}
+
+/// The name that `x < 2`, `1 ≤ x < 3` or `x = 2` says something of.
+fn condition(expr: &Expr) -> Option<&str> {
+    let Expr::Relation(sides, signs) = expr else { return None };
+    let name = |side: &Expr| matches!(side, Expr::Symbol(_));
+    let fits = |side: &Expr| name(side) || constant(side) || endless(side);
+    if signs.contains(&Sign::In) || !sides.iter().all(fits) {
+        return None;
+    }
+    let mut names = sides.iter().filter(|side| name(side));
+    match (names.next(), names.next()) {
+        (Some(Expr::Symbol(name)), None) => Some(name),
+        _ => None,
+    }
 }
 
 /// One thing, or a list of all things in lists.
@@ -77,7 +117,10 @@ pub(super) fn bracket(parser: &mut Parser, open: char) -> Option<Expr> {
             if parser.eat(&Token::Close('{')) {
                 return Some(Expr::Word(String::new()));
             }
-            let inner = answers(parser)?;
+            parser.braces += 1;
+            let inner = answers(parser);
+            parser.braces -= 1;
+            let inner = inner?;
             if parser.eat(&Token::Choose) {
                 let below = parser.sum()?;
                 let choose = Expr::Binomial(inner.into(), below.into());
@@ -101,7 +144,10 @@ pub(super) fn bracket(parser: &mut Parser, open: char) -> Option<Expr> {
 
 fn items(parser: &mut Parser) -> Option<Vec<Expr>> {
     let mut parts = vec![parser.relation()?];
-    while parser.op(',') || parser.eat(&Token::And) {
+    // `(2; 5)` where a comma is the decimal point.
+    let semicolons = parser.peek() == Some(&Token::Op(';'));
+    let between = if semicolons { ';' } else { ',' };
+    while parser.op(between) || parser.joined() {
         parts.push(parser.relation()?);
     }
     Some(parts)
@@ -154,7 +200,7 @@ fn set(parser: &mut Parser) -> Option<Expr> {
         let condition = parser.relation()?;
         return parser.eat(&Token::Close('S')).then_some(condition);
     }
-    while parser.op(',') || parser.op(';') || parser.eat(&Token::And) {
+    while parser.op(',') || parser.op(';') || parser.joined() {
         parts.push(parser.relation()?);
     }
     parser.eat(&Token::Close('S')).then_some(Expr::Set(parts))

@@ -1,13 +1,16 @@
 //! Whether two answers are equal: equations, collections and all.
 
 use super::{
-    expr::{Constant, Expr, Sign},
+    collect::conditions,
+    expr::{Constant, Expr, Sign, Time},
     scalar::{Outcome, proportional, scalars},
-    sets,
+    sets, statement,
 };
 
 /// Longer collections are not compared: the work grows with the square.
 const MAX_PARTS: usize = 64;
+/// In longer ones, other forms of a part are parts.
+const MAX_FORMS: usize = 8;
 
 /// An answer with what it is called set aside.
 struct Named<'a> {
@@ -18,15 +21,25 @@ struct Named<'a> {
 /// Compares a reference with an answer; a decimal of at least `digits` significant digits may stand
 /// for a value that has no such form.
 pub(super) fn answers(gold: &Expr, pred: &Expr, digits: u32) -> Outcome {
-    let (gold, pred) = (simplified(gold), simplified(pred));
-    compare(&gold, &pred, digits)
+    let exact = compare(&simplified(gold), &simplified(pred), digits);
+    // 3√2 ≈ 4.24 says both.
+    let (short_gold, short_pred) = (statement::rounded(gold), statement::rounded(pred));
+    if exact == Outcome::Same || short_gold.is_none() && short_pred.is_none() {
+        return exact;
+    }
+    let gold = short_gold.as_ref().unwrap_or(gold);
+    let pred = short_pred.as_ref().unwrap_or(pred);
+    exact.or(|| compare(&simplified(gold), &simplified(pred), digits))
 }
 
 fn compare(gold: &Expr, pred: &Expr, digits: u32) -> Outcome {
     if gold == pred {
         return Outcome::Same;
     }
-    let (a, b) = (named(gold), named(pred));
+    let (a, mut b) = (named(gold), named(pred));
+    if b.name.is_none() && gold.is_scalar() {
+        b.value = statement::value(pred, digits).unwrap_or(b.value);
+    }
     match (a.name, b.name) {
         (Some(x), Some(y)) => {
             let same = values(a.value, b.value, digits);
@@ -52,6 +65,26 @@ fn is_equation(expr: &Expr) -> bool {
     matches!(expr, Expr::Relation(_, signs) if signs.contains(&Sign::Equal))
 }
 
+/// The set that conditions parted by commas describe: where all hold, if they can.
+fn joint(conditions: &[Expr]) -> Expr {
+    let all = Expr::Intersection(conditions.to_vec());
+    let empty = Expr::Constant(Constant::EmptySet);
+    if sets::compare(&all, &empty, 0) == Outcome::Same {
+        Expr::Union(conditions.to_vec())
+    } else {
+        all
+    }
+}
+
+fn members(set: &Expr) -> &[Expr] {
+    if let Expr::Set(parts) = set { parts } else { &[] }
+}
+
+/// `1 < x < 3`
+fn is_condition(expr: &Expr) -> bool {
+    conditions(&[expr.clone(), expr.clone()])
+}
+
 /// The name and the value of `x = 1`, `x = … = 1`, `f(x) = 1`, `1 = x`, `x ∈ S`.
 fn named(expr: &Expr) -> Named<'_> {
     let whole = Named { name: None, value: expr };
@@ -71,7 +104,7 @@ fn named(expr: &Expr) -> Named<'_> {
     whole
 }
 
-fn constant(expr: &Expr) -> bool {
+pub(super) fn constant(expr: &Expr) -> bool {
     super::value::evaluate(expr, 0).is_some_and(|evaluated| !evaluated.symbols)
 }
 
@@ -95,6 +128,16 @@ fn simplified(expr: &Expr) -> Expr {
         Expr::Tuple(parts) => Expr::Tuple(parts.iter().map(simplified).collect()),
         Expr::List(parts) => Expr::List(parts.iter().map(simplified).collect()),
         Expr::Set(parts) => Expr::Set(parts.iter().map(simplified).collect()),
+        Expr::Sum(terms)
+            if let [from @ Expr::Constant(Constant::Reals), taken] = terms.as_slice() =>
+        {
+            match taken {
+                Expr::Negative(taken) if matches!(**taken, Expr::Set(_)) => {
+                    Expr::Difference(from.clone().into(), taken.clone())
+                }
+                _ => expr.clone(),
+            }
+        }
         Expr::Sum(_) | Expr::Product(_) | Expr::Negative(_) => {
             sets::matrix(expr).map_or_else(|| expr.clone(), Expr::Matrix)
         }
@@ -109,6 +152,20 @@ fn values(gold: &Expr, pred: &Expr, digits: u32) -> Outcome {
         (List(a), List(b)) | (List(a), Set(b)) | (Set(a), List(b)) | (Set(a), Set(b)) => {
             unordered(a, b, digits)
         }
+        (Expr::Ratio(a), Expr::Ratio(b)) => ratios(a, b, digits),
+        (Expr::Time(time), other) | (other, Expr::Time(time)) => times(*time, other, digits),
+        // One value in two forms.
+        (List(parts), other) | (other, List(parts))
+            if other.is_scalar() && distinct(parts, digits).len() == 1 =>
+        {
+            compare(&parts[0], other, digits)
+        }
+        // Between conditions a comma says "and" or "or".
+        (other, List(parts)) | (List(parts), other)
+            if conditions(parts) && (sets::is_set(other) || is_condition(other)) =>
+        {
+            sets::compare(&joint(parts), other, digits)
+        }
         (Tuple(a), Tuple(b)) | (Tuple(a), List(b)) | (List(a), Tuple(b)) => ordered(a, b, digits),
         (Tuple(a), Set(b)) | (Set(a), Tuple(b)) => ordered(a, b, digits),
         (Matrix(a), Matrix(b)) => {
@@ -118,11 +175,35 @@ fn values(gold: &Expr, pred: &Expr, digits: u32) -> Outcome {
                 rows.fold(Outcome::Same, |all, (a, b)| all.and(|| ordered(a, b, digits)))
             })
         }
-        (Matrix(rows), Tuple(parts)) | (Tuple(parts), Matrix(rows)) => match vector(rows) {
-            Some(column) => ordered(&column, parts, digits),
-            None => Outcome::Different,
-        },
+        (Matrix(rows), other) | (other, Matrix(rows)) if bracketed(other).is_some() => {
+            match (vector(rows), nested(other), bracketed(other)) {
+                (_, Some(other), _) => values(&Matrix(rows.clone()), &Matrix(other), digits),
+                (Some(column), _, Some(parts)) => ordered(&column, &parts, digits),
+                _ => Outcome::Different,
+            }
+        }
+        // A list of two in square brackets looks like an interval.
+        (List(parts), Interval(_)) if bracketed(pred).is_some_and(|ends| ends.len() == 2) => {
+            ordered(parts, &bracketed(pred).unwrap_or_default(), digits)
+        }
+        // The reference may mean the interval, of which the answer has the ends only.
+        (Interval(_), List(parts)) if bracketed(gold).is_some() => {
+            match ordered(&bracketed(gold).unwrap_or_default(), parts, digits) {
+                Outcome::Same => Outcome::Unknown,
+                other => other,
+            }
+        }
         (Relation(..), Relation(..)) => relations(gold, pred),
+        // {2} ∪ {3} are the values 2 and 3.
+        (Expr::Union(sets), List(parts)) | (List(parts), Expr::Union(sets))
+            if sets.iter().all(|set| matches!(set, Set(_))) =>
+        {
+            let points: Vec<Expr> = sets.iter().flat_map(members).cloned().collect();
+            unordered(&points, parts, digits)
+        }
+        (Expr::Union(parts) | Expr::Intersection(parts), Relation(..)) if conditions(parts) => {
+            sets::compare(gold, pred, digits)
+        }
         // An inequality may only repeat the question; the set is what was asked for.
         (other, Relation(..)) if sets::is_set(other) => match sets::compare(gold, pred, digits) {
             Outcome::Same => Outcome::Unknown,
@@ -150,6 +231,22 @@ fn values(gold: &Expr, pred: &Expr, digits: u32) -> Outcome {
     }
 }
 
+/// The parts of a row: `(1, 2)`, `1, 2`, and `[1, 2]`, which is read as a closed interval.
+fn bracketed(expr: &Expr) -> Option<Vec<Expr>> {
+    match expr {
+        Expr::Tuple(parts) | Expr::List(parts) => Some(parts.clone()),
+        Expr::Interval(ends) if ends.closed == [true, true] => {
+            Some(vec![ends.low.clone(), ends.high.clone()])
+        }
+        _ => None,
+    }
+}
+
+/// The rows of a matrix in brackets: `[[1, 2], [3, 4]]`.
+fn nested(expr: &Expr) -> Option<Vec<Vec<Expr>>> {
+    bracketed(expr)?.iter().map(bracketed).collect()
+}
+
 /// The entries of a matrix of one row or column.
 fn vector(rows: &[Vec<Expr>]) -> Option<Vec<Expr>> {
     let one = rows.len() == 1 || rows.iter().all(|row| row.len() == 1);
@@ -169,6 +266,34 @@ fn text(expr: &Expr) -> Option<String> {
     }
 }
 
+/// Parts of one size; `0:30:00` is a time, of which every part counts.
+fn ratios(gold: &[Expr], pred: &[Expr], digits: u32) -> Outcome {
+    let zero = |part: &Expr| *part == Expr::int(0);
+    if gold.len() != pred.len() || gold.iter().chain(pred).any(zero) {
+        return ordered(gold, pred, digits);
+    }
+    let product = |a: &Expr, b: &Expr| Expr::Product(vec![a.clone(), b.clone()]);
+    gold.iter().zip(pred).skip(1).fold(Outcome::Same, |all, (a, b)| {
+        all.and(|| scalars(&product(a, &pred[0]), &product(b, &gold[0]), digits))
+    })
+}
+
+/// A time of day with another one, or with one that leaves the half of the day out.
+fn times(time: Time, other: &Expr, digits: u32) -> Outcome {
+    if let Expr::Time(other) = other {
+        let seconds = |time: Time| time.rest.map(|part| part.unwrap_or(0));
+        let same = (time.hour, time.afternoon) == (other.hour, other.afternoon);
+        return Outcome::from(same && seconds(time) == seconds(*other));
+    }
+    let hours = [time.hour, time.hour % 12 + if time.afternoon { 12 } else { 0 }].map(Expr::int);
+    let same = hours.into_iter().any(|hour| match time.rest.map(|part| part.map(Expr::int)) {
+        [Some(minute), Some(second)] => *other == Expr::Ratio(vec![hour, minute, second]),
+        [Some(minute), _] => *other == Expr::Product(vec![hour, Expr::Inverse(minute.into())]),
+        _ => other.is_scalar() && scalars(&hour, other, digits) == Outcome::Same,
+    });
+    Outcome::from(same)
+}
+
 fn ordered(gold: &[Expr], pred: &[Expr], digits: u32) -> Outcome {
     if gold.len() != pred.len() || gold.len() > MAX_PARTS {
         return Outcome::Different;
@@ -178,7 +303,7 @@ fn ordered(gold: &[Expr], pred: &[Expr], digits: u32) -> Outcome {
 
 /// Every part of one has its own equal in the other.
 fn unordered(gold: &[Expr], pred: &[Expr], digits: u32) -> Outcome {
-    let (gold, pred) = (distinct(gold), distinct(pred));
+    let (gold, pred) = (distinct(gold, digits), distinct(pred, digits));
     if gold.len().max(pred.len()) > MAX_PARTS {
         return Outcome::Unknown;
     }
@@ -205,11 +330,16 @@ fn unordered(gold: &[Expr], pred: &[Expr], digits: u32) -> Outcome {
     result
 }
 
-/// Without exact repetitions: `x = 2, 2` names one solution.
-fn distinct(parts: &[Expr]) -> Vec<&Expr> {
+/// Without repetitions: `x = 2, 2` names one solution, and so does `1/2, 0.5`.
+fn distinct(parts: &[Expr], digits: u32) -> Vec<&Expr> {
+    let by_value = parts.len() <= MAX_FORMS;
+    let same = |a: &Expr, b: &Expr| {
+        a == b
+            || by_value && a.is_scalar() && b.is_scalar() && scalars(a, b, digits) == Outcome::Same
+    };
     let mut kept: Vec<&Expr> = Vec::new();
     for part in parts.iter().take(MAX_PARTS + 1) {
-        if !kept.contains(&part) {
+        if !kept.iter().any(|other| same(other, part)) {
             kept.push(part);
         }
     }

@@ -29,6 +29,9 @@ pub(super) enum Expr {
         variable: Option<String>,
         parts: Vec<Expr>,
     },
+    /// `1:2:3`; two parts are a quotient.
+    Ratio(Vec<Expr>),
+    Time(Time),
     /// Digits and their base.
     Based(String, u32),
     Word(String),
@@ -43,6 +46,15 @@ pub(super) enum Expr {
     Matrix(Vec<Vec<Expr>>),
     /// `n + 1` sides around `n` signs.
     Relation(Vec<Expr>, Vec<Sign>),
+}
+
+/// A time of day by the clock of twelve hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Time {
+    pub(super) hour: u32,
+    /// Minutes and seconds.
+    pub(super) rest: [Option<u32>; 2],
+    pub(super) afternoon: bool,
 }
 
 /// From `low` to `high`.
@@ -172,6 +184,8 @@ impl Expr {
         !matches!(
             self,
             Self::Word(_)
+                | Self::Ratio(_)
+                | Self::Time(_)
                 | Self::Tuple(_)
                 | Self::List(_)
                 | Self::Set(_)

@@ -76,6 +76,22 @@ impl Ratio {
         Some(Self { num: whole_root(self.num, degree)?, den: whole_root(self.den, degree)? })
     }
 
+    /// How many significant digits its decimal form has; `None` if that has no end.
+    pub(super) fn decimal_digits(self) -> Option<i32> {
+        let (mut rest, mut places) = (self.den, [0_u32; 2]);
+        for (prime, count) in [2, 5].into_iter().zip(&mut places) {
+            while rest % prime == 0 {
+                (rest, *count) = (rest / prime, *count + 1);
+            }
+        }
+        let scale = 10_i128.checked_pow(places[0].max(places[1]))? / i128::from(self.den);
+        let mut digits = i128::from(self.num).checked_mul(scale).filter(|_| rest == 1)?.abs();
+        while digits > 0 && digits % 10 == 0 {
+            digits /= 10;
+        }
+        Some(digits.checked_ilog10().map_or(1, |log| log as i32 + 1))
+    }
+
     pub(super) fn approx(self) -> Approx {
         let value = self.num as f64 / self.den as f64;
         if self.den == 1 && self.num.unsigned_abs() < 1 << 53 {
@@ -189,6 +205,16 @@ mod tests {
         assert_eq!(Number::repeating("0.", "3").unwrap().ratio, ratio(1, 3));
         assert_eq!(Number::repeating("0.1", "6").unwrap().ratio, ratio(1, 6));
         assert_eq!(Number::repeating("2.", "142857").unwrap().ratio, ratio(15, 7));
+    }
+
+    #[test]
+    fn decimal_forms_end_where_the_denominator_lets_them() {
+        assert_eq!(ratio(1, 1024).unwrap().decimal_digits(), Some(7));
+        assert_eq!(ratio(-1_000_040, 400).unwrap().decimal_digits(), Some(5));
+        assert_eq!(Ratio::int(0).decimal_digits(), Some(1));
+        assert_eq!(Ratio::int(5000).decimal_digits(), Some(1));
+        assert_eq!(ratio(1, 3).unwrap().decimal_digits(), None);
+        assert_eq!(ratio(i64::MAX, 1 << 62).unwrap().decimal_digits(), None);
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Tokens to an expression: a recursive descent with a bound on its depth.
 
+mod name;
+mod numeral;
+
 use super::{
     collect,
     expr::{Constant, Expr, Function, Sign},
-    lex::{Lexed, Reading, Token, lex},
+    lex::{Lexed, Reading, Token, Units, lex},
     number::Number,
-    words,
+    units::quantities,
 };
 
 /// Deeper nesting is no answer.
@@ -26,9 +29,26 @@ pub(super) fn parse(text: &str, reading: Reading) -> Option<Expr> {
     }
     let both = tokens.iter().any(|lexed| matches!(lexed.token, Token::Op('±' | '∓')));
     let steps = STEPS * tokens.len();
-    let mut parser = Parser { tokens, at: 0, depth: 0, steps, bars: 0, minus: reading.minus };
+    let Reading { minus, units, .. } = reading;
+    let mut parser = Parser {
+        tokens,
+        at: 0,
+        depth: 0,
+        steps,
+        bars: 0,
+        braces: 0,
+        minus,
+        units,
+        measured: false,
+        italic: false,
+    };
     let expr = collect::answers(&mut parser)?;
     if parser.at < parser.tokens.len() {
+        return None;
+    }
+    // A reading for units is none without one; x metres are x times m.
+    let measured = parser.measured && (!parser.italic || quantities(&expr));
+    if units != Units::Names && !measured {
         return None;
     }
     if both && !reading.minus {
@@ -47,8 +67,15 @@ pub(super) struct Parser {
     steps: usize,
     /// Open `|`.
     pub(super) bars: usize,
+    /// Open `{`.
+    pub(super) braces: usize,
     /// What `±` stands for this time.
     minus: bool,
+    pub(super) units: Units,
+    /// A unit was set aside that could have been a product of names.
+    pub(super) measured: bool,
+    /// It could be a product of names as well.
+    pub(super) italic: bool,
 }
 
 impl Parser {
@@ -56,8 +83,30 @@ impl Parser {
         self.ahead(0)
     }
 
-    fn ahead(&self, count: usize) -> Option<&Token> {
-        self.tokens.get(self.at + count).map(|lexed| &lexed.token)
+    pub(super) fn ahead(&self, count: usize) -> Option<&Token> {
+        self.lexed(count).map(|lexed| &lexed.token)
+    }
+
+    pub(super) fn lexed(&self, count: usize) -> Option<&Lexed> {
+        self.tokens.get(self.at + count)
+    }
+
+    pub(super) fn before(&self) -> Option<&Lexed> {
+        self.tokens.get(self.at.checked_sub(1)?)
+    }
+
+    pub(super) fn skip(&mut self, count: usize) {
+        self.at += count;
+    }
+
+    /// Reads something, or stays where it was.
+    pub(super) fn attempt(&mut self, inner: impl FnOnce(&mut Self) -> bool) -> bool {
+        let start = self.at;
+        let found = inner(self);
+        if !found {
+            self.at = start;
+        }
+        found
     }
 
     fn spaced(&self) -> bool {
@@ -72,6 +121,11 @@ impl Parser {
 
     pub(super) fn op(&mut self, op: char) -> bool {
         self.eat(&Token::Op(op))
+    }
+
+    /// "and" or "or".
+    pub(super) fn joined(&mut self) -> bool {
+        self.eat(&Token::And) || self.eat(&Token::Or)
     }
 
     /// `None` when too deep.
@@ -138,16 +192,23 @@ impl Parser {
                 let term = parser.product()?;
                 terms.push(if negative { term.negative() } else { term });
             }
-            if terms.len() == 1 { terms.pop() } else { Some(Expr::Sum(terms)) }
+            let sum = if terms.len() == 1 { terms.pop()? } else { Expr::Sum(terms) };
+            if parser.eat(&Token::Over) {
+                let below = Expr::Inverse(parser.sum()?.into());
+                return Some(Expr::Product(vec![sum, below]));
+            }
+            Some(sum)
         })
     }
 
     fn product(&mut self) -> Option<Expr> {
         let mut factors = vec![self.unary()?];
         loop {
-            self.units(factors.last());
+            self.unit(&factors);
             if self.op('*') {
                 factors.push(self.unary()?);
+            } else if self.several_parts() {
+                return self.parts(factors);
             } else if self.op('/') || self.ratio() {
                 factors.push(Expr::Inverse(self.unary()?.into()));
             } else if self.starts_factor() {
@@ -163,14 +224,6 @@ impl Parser {
             }
         }
         if factors.len() == 1 { factors.pop() } else { Some(Expr::Product(factors)) }
-    }
-
-    /// `3:4` is a ratio.
-    fn ratio(&mut self) -> bool {
-        let number = |token: Option<&Token>| matches!(token, Some(Token::Number(..)));
-        let found = self.peek() == Some(&Token::Op(':')) && number(self.ahead(1));
-        self.at += usize::from(found);
-        found
     }
 
     fn starts_factor(&self) -> bool {
@@ -190,29 +243,6 @@ impl Parser {
             Some(Token::Open(_)) => true,
             Some(Token::Op('|')) => self.bars == 0,
             _ => false,
-        }
-    }
-
-    /// Words behind a factor are its unit: they say nothing about its value.
-    fn units(&mut self, before: Option<&Expr>) {
-        if matches!(before, None | Some(Expr::Word(_))) {
-            return;
-        }
-        while matches!(self.peek(), Some(Token::Word(_))) {
-            self.at += 1;
-            if self.peek() == Some(&Token::Op('^'))
-                && matches!(self.ahead(1), Some(Token::Number(..)))
-            {
-                self.at += 2;
-            }
-            let per = match self.ahead(1) {
-                Some(Token::Word(_)) => true,
-                Some(Token::Symbol(letter)) => words::is_unit(letter),
-                _ => false,
-            };
-            if self.peek() == Some(&Token::Op('/')) && per {
-                self.at += 2;
-            }
         }
     }
 
@@ -270,8 +300,11 @@ impl Parser {
             self.at += width;
             return if mark == '°' { Some(Expr::Degrees(base.into())) } else { primed(base) };
         }
+        if self.ordinal() {
+            return Some(base);
+        }
         match self.script()? {
-            // 5^{th}
+            // 5^{\text{th}}
             Expr::Word(_) => Some(base),
             exponent => Some(Expr::Power(base.into(), exponent.into())),
         }
@@ -291,13 +324,7 @@ impl Parser {
     }
 
     fn subscript(&mut self, base: Expr) -> Option<Expr> {
-        if let (Expr::Number(_), Some(Token::Number(..))) =
-            (&base, self.tokens.get(self.at.checked_sub(2)?).map(|lexed| &lexed.token))
-        {
-            let digits = match &self.tokens.get(self.at.checked_sub(2)?)?.token {
-                Token::Number(_, digits) => digits.clone(),
-                _ => return None,
-            };
+        if let Some(digits) = self.digits_before().filter(|_| matches!(base, Expr::Number(_))) {
             let below = self.script()?;
             let Expr::Number(Number { ratio, .. }) = below else { return None };
             let base =
@@ -339,6 +366,7 @@ impl Parser {
             Token::Number(number, digits) => self.number(number, &digits),
             Token::Symbol(name) => Some(self.symbol(name)),
             Token::Word(first) => Some(self.phrase(first)),
+            Token::Time(time) => Some(Expr::Time(time)),
             Token::Constant(constant) => Some(Expr::Constant(constant)),
             Token::Function(function) => self.nested(|parser| parser.function(function)),
             Token::Open(open) => self.nested(|parser| collect::bracket(parser, open)),
@@ -362,67 +390,6 @@ impl Parser {
             Token::Bound(kind) => self.nested(|parser| parser.bound(kind)),
             Token::Begin => self.nested(collect::matrix),
             _ => None,
-        }
-    }
-
-    /// A numeral, with a fraction behind it or digits that repeat.
-    fn number(&mut self, number: Number, digits: &str) -> Option<Expr> {
-        if digits.contains('.') && self.peek() == Some(&Token::Accent("overline")) {
-            let cycle = match (self.ahead(1), self.ahead(2), self.ahead(3)) {
-                (
-                    Some(Token::Open('{')),
-                    Some(Token::Number(_, cycle)),
-                    Some(Token::Close('{')),
-                ) => cycle.clone(),
-                _ => return None,
-            };
-            self.at += 4;
-            return Some(Expr::Number(Number::repeating(digits, &cycle)?));
-        }
-        let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
-        if whole && self.peek() == Some(&Token::Frac) && self.plain_fraction() {
-            let fraction = self.primary()?;
-            return Some(Expr::Sum(vec![Expr::Number(number), fraction]));
-        }
-        let quotient = matches!(
-            (self.peek(), self.ahead(1), self.ahead(2)),
-            (Some(Token::Number(..)), Some(Token::Op('/')), Some(Token::Number(..)))
-        );
-        if whole && quotient && self.spaced() {
-            let (num, den) = (self.primary()?, (self.op('/'), self.primary()?).1);
-            let fraction = Expr::Product(vec![num, Expr::Inverse(den.into())]);
-            return Some(Expr::Sum(vec![Expr::Number(number), fraction]));
-        }
-        Some(Expr::Number(number))
-    }
-
-    /// Whether a fraction of two numerals stands here, as in a mixed number.
-    fn plain_fraction(&self) -> bool {
-        let kinds: String = (1..8)
-            .map(|i| match self.ahead(i) {
-                Some(Token::Number(..)) => 'n',
-                Some(Token::Open('{')) => '(',
-                Some(Token::Close('{')) => ')',
-                _ => ' ',
-            })
-            .collect();
-        ["(n)(n)", "(n)n", "n(n)", "nn"].iter().any(|shape| kinds.starts_with(shape))
-            || matches!(self.ahead(1), Some(Token::Number(_, digits)) if digits.len() == 2)
-    }
-
-    /// `f(x)` for the letters that functions have; other letters multiply.
-    fn symbol(&mut self, name: String) -> Expr {
-        if !matches!(name.as_str(), "f" | "g" | "h") || self.peek() != Some(&Token::Open('(')) {
-            return Expr::Symbol(name);
-        }
-        let start = self.at;
-        self.at += 1;
-        match self.nested(|parser| collect::bracket(parser, '(')) {
-            Some(argument) => Expr::Opaque(name, vec![argument]),
-            None => {
-                self.at = start;
-                Expr::Symbol(name)
-            }
         }
     }
 

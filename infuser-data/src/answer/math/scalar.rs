@@ -3,7 +3,7 @@
 use super::{
     approx::Approx,
     expr::Expr,
-    number::{Decimals, Number},
+    number::{Decimals, Number, Ratio},
     value::{Evaluated, POINTS, evaluate},
 };
 
@@ -148,29 +148,56 @@ impl Seen {
     }
 }
 
-/// Whether one side is a decimal with at least so many significant digits, all of them right.
+/// A finite decimal of more digits is as unwieldy as one without end, and mostly was cut from one.
+const SHORT: i32 = 9;
+
+/// Whether one side is a decimal with at least so many significant digits, all of them right, where
+/// the other has no short decimal form.
 fn within_digits(gold: &Expr, pred: &Expr, digits: u32) -> bool {
     let decimals = [gold, pred].map(written);
     let values = [gold, pred].map(|expr| {
         let evaluated = evaluate(expr, 0)?;
         let approx = evaluated.value.approx().filter(|approx| approx.is_real())?;
-        (!evaluated.symbols).then_some(approx.re)
+        let short = evaluated.value.ratio.and_then(Ratio::decimal_digits);
+        (!evaluated.symbols).then_some((approx.re, short.is_some_and(|digits| digits <= SHORT)))
     });
     let ([a, b], [Some(x), Some(y)]) = (decimals, values) else { return false };
     // The coarser of two decimals says how much is claimed.
-    let (coarser, x, y) = match (a, b) {
+    let (coarser, (x, _), (y, short)) = match (a, b) {
         (Some(a), Some(b)) if a.places <= b.places => (a, x, y),
         (_, Some(b)) => (b, y, x),
         (Some(a), None) => (a, x, y),
         (None, None) => return false,
     };
-    if coarser.places <= 0 || i64::from(coarser.significant) < i64::from(digits) {
+    let claimed = coarser.places > 0 && i64::from(coarser.significant) >= i64::from(digits);
+    if short || !claimed {
         return false;
     }
     let last = 10_f64.powi(-coarser.places);
     let rounded = (x - y).abs() <= 0.500_001 * last;
     let cut = x * y > 0.0 && (0.0..0.999_999 * last).contains(&(y.abs() - x.abs()));
     rounded || cut
+}
+
+/// Whether the second constant is the first one rounded, or cut, as it is written.
+pub(super) fn rounds_to(exact: &Expr, short: &Expr) -> bool {
+    let value = |expr| {
+        let approx = evaluate(expr, 0)?.value.approx()?;
+        approx.is_real().then_some(approx.re)
+    };
+    // How far the last digit reaches; zeros at the end of a whole number are no digits.
+    let last = match (written(short), value(short)) {
+        (Some(decimals), _) => 10_f64.powi(-decimals.places),
+        (None, Some(y)) if y != 0.0 && y.fract() == 0.0 => {
+            let mut size = 0.5;
+            while size < 1e18 && (y / (20.0 * size)).fract() == 0.0 {
+                size *= 10.0;
+            }
+            size
+        }
+        (None, y) => y.map_or(0.0, |y| 0.005 * y.abs()),
+    };
+    value(exact).zip(value(short)).is_some_and(|(x, y)| (x - y).abs() <= 1.000_001 * last)
 }
 
 fn written(expr: &Expr) -> Option<Decimals> {

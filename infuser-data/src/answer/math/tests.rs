@@ -1,5 +1,10 @@
 //! What is equal and what is not, as a table: reference, answer, and whether they are.
 
+mod collections;
+mod equations;
+mod spellings;
+mod units;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -14,7 +14,8 @@ pub(super) fn known(run: &str) -> Option<Token> {
         "sqrt" => Token::Sqrt,
         "pi" | "Pi" => Token::Constant(Constant::Pi),
         "infinity" | "inf" | "oo" | "Infinity" => Token::Constant(Constant::Infinity),
-        "and" | "or" => Token::And,
+        "and" => Token::And,
+        "or" => Token::Or,
         "percent" | "pct" | "percentage" => Token::Op('%'),
         "degrees" | "degree" | "deg" => Token::Op('°'),
         "union" => Token::Op('∪'),
@@ -40,12 +41,13 @@ pub(super) fn command(name: &str) -> Option<Token> {
         return Some(Token::Function(function));
     }
     Some(match name {
-        "frac" | "dfrac" | "tfrac" | "cfrac" => Token::Frac,
+        "frac" | "dfrac" | "tfrac" | "cfrac" | "nicefrac" | "sfrac" => Token::Frac,
         "sqrt" => Token::Sqrt,
         "binom" | "dbinom" | "tbinom" => Token::Binom,
         "choose" => Token::Choose,
         "cdot" | "times" | "ast" | "cdotp" | "bullet" => Token::Op('*'),
-        "div" | "over" | "slash" => Token::Op('/'),
+        "div" | "slash" => Token::Op('/'),
+        "over" => Token::Over,
         "pm" => Token::Op('±'),
         "mp" => Token::Op('∓'),
         "le" | "leq" | "leqslant" => Token::Sign(Sign::LessOrEqual),
@@ -62,6 +64,7 @@ pub(super) fn command(name: &str) -> Option<Token> {
         "cup" | "bigcup" => Token::Op('∪'),
         "cap" | "bigcap" => Token::Op('∩'),
         "setminus" | "backslash" | "smallsetminus" => Token::Op('\\'),
+        "colon" => Token::Op(':'),
         "circ" | "degree" => Token::Op('°'),
         "prime" => Token::Op('\''),
         "ldots" | "cdots" | "dots" | "dotsc" | "dotsb" => Token::Symbol("...".into()),
@@ -81,13 +84,13 @@ pub(super) fn command(name: &str) -> Option<Token> {
         "int" | "iint" | "oint" => Token::Bound("int"),
         "lim" => Token::Bound("lim"),
         "overline" | "bar" => Token::Accent("overline"),
-        "vec" | "overrightarrow" | "hat" | "widehat" | "tilde" | "underline" => {
-            Token::Accent("vec")
-        }
+        "dot" => Token::Accent("dot"),
+        "vec" | "overrightarrow" | "hat" | "widehat" | "tilde" => Token::Accent("vec"),
         "varepsilon" => Token::Symbol("epsilon".into()),
         "varphi" => Token::Symbol("phi".into()),
         "vartheta" => Token::Symbol("theta".into()),
-        "land" | "lor" | "wedge" | "vee" => Token::And,
+        "land" | "wedge" => Token::And,
+        "lor" | "vee" => Token::Or,
         "pounds" | "euro" => Token::Op(' '),
         _ => return None,
     })
@@ -98,7 +101,8 @@ pub(super) fn sign(next: char) -> Option<Token> {
     Some(match next {
         '+' | '/' | '^' | '_' | '!' | ',' | ';' | ':' | '%' | '°' | '\'' | '&' | '|' | '±'
         | '∓' | '∪' | '∩' | '*' | '-' => Token::Op(next),
-        '−' | '–' | '—' | '‑' => Token::Op('-'),
+        '−' | '–' | '—' | '‑' | '－' | '﹣' => Token::Op('-'),
+        '＋' => Token::Op('+'),
         '×' | '·' | '⋅' | '∙' | '•' => Token::Op('*'),
         '÷' | '∕' | '⁄' => Token::Op('/'),
         '′' | '’' => Token::Op('\''),
@@ -106,7 +110,7 @@ pub(super) fn sign(next: char) -> Option<Token> {
         '；' => Token::Op(';'),
         '％' => Token::Op('%'),
         '∖' => Token::Op('\\'),
-        '√' => Token::Sqrt,
+        '√' | '∛' | '∜' => Token::Sqrt,
         '(' | '[' | '{' => Token::Open(next),
         ')' => Token::Close('('),
         ']' => Token::Close('['),
@@ -131,9 +135,12 @@ pub(super) fn sign(next: char) -> Option<Token> {
         'π' => Token::Constant(Constant::Pi),
         '∅' => Token::Constant(Constant::EmptySet),
         'ℝ' => Token::Constant(Constant::Reals),
-        '²' | '³' | '⁰' | '¹' | '⁴'..='⁹' => Token::Op('^'),
+        _ if script(next).is_some() => Token::Op('^'),
         '½' | '⅓' | '⅔' | '¼' | '¾' | '⅕' | '⅖' | '⅗' | '⅘' | '⅙' | '⅚' | '⅐' | '⅛' | '⅜' | '⅝'
         | '⅞' | '⅑' | '⅒' => Token::Frac,
+        'µ' => Token::Symbol(greek('μ')),
+        '\u{2126}' => Token::Symbol(greek('Ω')),
+        '℃' | '℉' => Token::Op('°'),
         'α'..='ω' | 'Α'..='Ω' => Token::Symbol(greek(next)),
         // Words of other scripts: units, usually.
         _ if next.is_alphabetic() => Token::Word(next.into()),
@@ -164,16 +171,23 @@ fn greek(letter: char) -> String {
     .into()
 }
 
-/// The digit of a raised one.
-pub(super) fn superscript(next: char) -> Option<u32> {
-    Some(match next {
-        '⁰' => 0,
-        '¹' => 1,
-        '²' => 2,
-        '³' => 3,
-        '⁴'..='⁹' => 4 + (next as u32 - '⁴' as u32),
-        _ => return None,
-    })
+/// `^` or `_` for a raised or a lowered character, and the plain one.
+pub(super) fn script(next: char) -> Option<(char, char)> {
+    const RAISED: (&str, &str) = ("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱˣʸᵏᵐᵗ", "0123456789+-()nixykmt");
+    const LOWERED: (&str, &str) = ("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙᵢₓₖₘₜⱼ", "0123456789+-()nixkmtj");
+    let find = |(from, to): (&str, &str)| {
+        from.chars().zip(to.chars()).find(|(from, _)| *from == next).map(|(_, to)| to)
+    };
+    find(RAISED).map(|plain| ('^', plain)).or_else(|| find(LOWERED).map(|plain| ('_', plain)))
+}
+
+/// The degree of a root sign that has one.
+pub(super) fn root(next: char) -> Option<&'static str> {
+    match next {
+        '∛' => Some("3"),
+        '∜' => Some("4"),
+        _ => None,
+    }
 }
 
 /// The parts of a fraction that is one character.
@@ -201,13 +215,127 @@ pub(super) fn vulgar(next: char) -> Option<(&'static str, &'static str)> {
     })
 }
 
+/// `sinx`: a function and the letter it is applied to.
+pub(super) fn applied(run: &str) -> Option<(Function, &str)> {
+    let (name, argument) = run.split_at_checked(run.len().checked_sub(1)?)?;
+    let function = Function::named(name)
+        .filter(|it| it.takes_angles() || matches!(it, Function::Ln | Function::Log))?;
+    matches!(argument, "x" | "y" | "z").then_some((function, argument))
+}
+
 /// A unit of measure, where it follows a number.
 pub(super) fn is_unit(run: &str) -> bool {
-    const UNITS: [&str; 47] = [
-        "cm", "mm", "km", "nm", "m", "kg", "mg", "g", "s", "ms", "min", "h", "hr", "hrs", "ft",
-        "in", "yd", "mi", "mph", "kph", "lb", "lbs", "oz", "L", "mL", "ml", "l", "W", "kW", "kWh",
-        "J", "kJ", "N", "Pa", "kPa", "Hz", "V", "A", "K", "C", "F", "mol", "sq", "cu", "pm", "am",
-        "USD",
+    glues(run) || APART.contains(&run)
+}
+
+/// A unit that may stand right behind its number in an answer.
+pub(super) fn glues(run: &str) -> bool {
+    only_unit(run) || OFTEN_UNITS.contains(&run)
+}
+
+/// A unit that no product of names looks like.
+pub(super) fn only_unit(run: &str) -> bool {
+    ONLY_UNITS.contains(&run)
+}
+
+/// Letters that name a unit and nothing else.
+const ONLY_UNITS: &[&str] = &[
+    "cm", "mm", "ft", "yd", "hr", "hrs", "yr", "yrs", "sec", "lb", "lbs", "oz", "mph", "kph", "mL",
+    "kW", "MW", "kWh", "kJ", "MJ", "eV", "keV", "MeV", "kPa", "MPa", "Hz", "kHz", "MHz", "GHz",
+    "mol", "kΩ", "μm", "μs", "rpm", "th", "USD", "pcs", "men", "cup",
+];
+
+/// Letters that name a unit where no names are expected.
+const OFTEN_UNITS: &[&str] = &[
+    "m", "km", "nm", "pm", "dm", "in", "mi", "g", "kg", "mg", "μg", "s", "ms", "ns", "min", "h",
+    "day", "L", "l", "ml", "J", "mJ", "cal", "kcal", "W", "mW", "N", "kN", "Pa", "hPa", "bar",
+    "atm", "V", "kV", "mV", "A", "mA", "K", "C", "μC", "nC", "F", "μF", "nF", "pF", "Ω", "rad",
+    "rev", "sq", "cu", "st", "nd", "rd",
+];
+
+/// Letters that are units only where they stand apart from the number.
+const APART: [&str; 12] = ["T", "H", "M", "mM", "mH", "mT", "cd", "gal", "EUR", "am", "AM", "PM"];
+
+/// The names of units and of what is often counted: words, wherever they stand.
+pub(super) fn names_unit(run: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "meter",
+        "metre",
+        "centimeter",
+        "centimetre",
+        "kilometer",
+        "kilometre",
+        "millimeter",
+        "inch",
+        "inches",
+        "foot",
+        "feet",
+        "yard",
+        "mile",
+        "second",
+        "minute",
+        "hour",
+        "week",
+        "month",
+        "year",
+        "gram",
+        "kilogram",
+        "pound",
+        "ounce",
+        "liter",
+        "litre",
+        "gallon",
+        "dollar",
+        "cent",
+        "euro",
+        "unit",
+        "point",
+        "time",
+        "radian",
+        "joule",
+        "newton",
+        "watt",
+        "volt",
+        "ampere",
+        "kelvin",
+        "mole",
+        "ohm",
+        "hertz",
+        "pascal",
+        "percent",
     ];
-    UNITS.contains(&run)
+    let run = run.to_ascii_lowercase();
+    [run.as_str(), run.strip_suffix('s').unwrap_or("")].iter().any(|name| NAMES.contains(name))
+        || matches!(run.as_str(), "mins" | "secs" | "days" | "people" | "square" | "cubic")
+}
+
+/// A set that has a name in words.
+pub(super) fn named_set(words: &str) -> Option<Constant> {
+    Some(match words {
+        "all real numbers"
+        | "all reals"
+        | "real numbers"
+        | "all real values"
+        | "the set of all real numbers" => Constant::Reals,
+        "no solution" | "no solutions" | "no real solution" | "no real solutions" | "empty set"
+        | "the empty set" | "none" => Constant::EmptySet,
+        _ => return None,
+    })
+}
+
+/// The zeros of "million".
+pub(super) fn zeros(run: &str) -> Option<usize> {
+    Some(match run.strip_suffix('s').unwrap_or(run).to_ascii_lowercase().as_str() {
+        "hundred" => 2,
+        "thousand" => 3,
+        "million" => 6,
+        "billion" => 9,
+        "trillion" => 12,
+        _ => return None,
+    })
+}
+
+/// A word that may stand between the words of a unit: "5 years old", "3 km per hour".
+pub(super) fn joins_units(run: &str) -> bool {
+    matches!(run, "old" | "per" | "of" | "ago")
 }
