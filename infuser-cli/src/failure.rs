@@ -81,6 +81,12 @@ impl Failure {
         }
     }
 
+    /// The same, of one of several things that are worked on; on one line.
+    pub(crate) fn of(self, what: impl fmt::Display) -> Self {
+        let error = anyhow::anyhow!("{what}: {self}");
+        Self { kind: self.kind, error }
+    }
+
     /// One line, then the causes, each on its own.
     pub(crate) fn print(&self) {
         if self.kind == Kind::ClosedPipe {

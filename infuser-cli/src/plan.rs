@@ -88,6 +88,11 @@ impl Layer {
         Ok(Self { origin: "--set".into(), table, key })
     }
 
+    /// Whether this layer sets a key of a section.
+    pub(crate) fn has(&self, section: &str, key: &str) -> bool {
+        self.table.get(section).is_some_and(|section| section.get(key).is_some())
+    }
+
     /// Whether a table of this layer is laid over another key by key, not in its place.
     fn merges(&self, path: &str, below: &Table, sections: &[&str]) -> bool {
         let depth = path.split('.').count();
@@ -333,7 +338,7 @@ impl<T> Resolved<T> {
 
     /// Where these settings differ from those of a text that [`text`](Self::text) made: keys with the old
     /// value and the new.
-    fn changes(&self, old: &str) -> Result<Vec<String>, Failure>
+    pub(crate) fn changes(&self, old: &str) -> Result<Vec<String>, Failure>
     where
         T: Default + Serialize + DeserializeOwned,
     {

@@ -170,6 +170,36 @@ fn the_world_as_files_trains_like_the_world_in_memory() {
     assert!(files == memory);
 }
 
+/// One line says why, before any run and without a folder.
+#[test]
+fn an_experiment_that_cannot_run_is_refused() {
+    let top = tempfile::tempdir().unwrap();
+    let (out, file) = (top.path().join("compare"), top.path().join("file"));
+    fs::write(&file, "").unwrap();
+    let below = file.join("compare");
+    for (arms, set, out, message) in [
+        ("tiny,tiny-fixed", "run.seed=7", &out, "--seeds"),
+        ("tiny,tiny-fixed", "run={ seed = 7 }", &out, "--seeds"),
+        ("tiny", "run.bogus=1", &out, "tiny: `run.bogus` (--set): there is no such key"),
+        ("tiny", "run.seed", &out, "expected section.key=value"),
+        ("tiny", "questions.batch=0", &out, "tiny: questions.batch"),
+        ("tiny,qwen3-8b", "run.iterations=1", &out, "qwen3-8b: models.solver is missing"),
+        ("tiny", "data.documents=nowhere.jsonl", &out, "nowhere.jsonl"),
+        ("tiny,tiny-fixed,tiny", "run.iterations=1", &out, "--arms names tiny twice"),
+        ("tiny,tini", "run.iterations=1", &out, "there is no recipe tini"),
+        ("tiny", "run.iterations=1", &file, "cannot make"),
+        ("tiny", "run.iterations=1", &below, "cannot make"),
+    ] {
+        let mut command = program();
+        command.args(["experiment", "--arms", arms, "--seeds", "1..2", "--set", set, "--out"]);
+        let output = command.arg(out).output().unwrap();
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arms} {set}: {text}");
+        assert!(text.contains(message) && text.lines().count() == 1, "{arms} {set}: {text}");
+        assert_eq!(fs::read_dir(top.path()).unwrap().count(), 1, "{arms} {set}");
+    }
+}
+
 #[test]
 fn runs_are_compared_reported_and_asked_for_foresight() {
     let top = tempfile::tempdir().unwrap();
@@ -203,6 +233,15 @@ fn runs_are_compared_reported_and_asked_for_foresight() {
     fs::remove_dir_all(out.join("tiny/seed-2")).unwrap();
     assert_eq!(done(&mut experiment()).lines().count(), page.lines().count());
     assert_eq!(stamp(1), before);
+    // Other settings give no table of the old runs.
+    for set in ["run.iterations=3", "run={ iterations = 3 }"] {
+        let other = experiment().args(["--set", set]).output().unwrap();
+        assert_eq!(other.status.code(), Some(2), "{}", stderr(&other));
+        let message = stderr(&other);
+        assert!(other.stdout.is_empty() && message.lines().count() == 1, "{message}");
+        assert!(message.contains("tiny/seed-1 was begun with other settings"), "{message}");
+        assert!(message.contains("run.iterations: 2 -> 3"), "{message}");
+    }
 
     let report = top.path().join("report.html");
     let mut command = program();

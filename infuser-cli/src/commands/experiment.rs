@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     fs,
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Mutex, PoisonError},
@@ -11,6 +11,7 @@ use std::{
 
 use clap::{ValueEnum, builder::PossibleValue};
 use infuser_model::Monitor;
+use infuser_rl::config::{Config, SECTIONS};
 use serde_json::{Value, json};
 
 use crate::{
@@ -18,25 +19,28 @@ use crate::{
     device,
     display::Display,
     failure::Failure,
+    plan::{Layer, Resolved, resolve},
     recipes,
     report::progress,
     run::write_whole,
+    setup::{self, Folders},
     statistics::{Paired, Sample},
 };
 
 pub(crate) fn run(args: &Experiment) -> Result<(), Failure> {
-    for arm in &args.arms {
-        recipes::named(&recipes::ALL, arm)?;
-    }
+    // Refused here once, rather than in every run.
+    check(args)?;
     let program = std::env::current_exe()
         .map_err(|error| Failure::failed("cannot find the program itself", error))?;
-    // Refused here once, rather than in every run.
     drop(device::open(args.on)?);
+    fs::create_dir_all(&args.out).map_err(|cause| {
+        Failure::bad_input(format!("cannot make {}: {cause}", args.out.display()))
+    })?;
     let display = Display::new()?;
     let mut jobs = VecDeque::new();
     for seed in &args.seeds.0 {
         for arm in &args.arms {
-            let out = args.out.join(arm).join(format!("seed-{seed}"));
+            let out = place(args, arm, *seed);
             if !out.join("summary.json").exists() {
                 jobs.push_back((arm.clone(), *seed, out));
             }
@@ -73,6 +77,64 @@ pub(crate) fn run(args: &Experiment) -> Result<(), Failure> {
     table(args)
 }
 
+/// The folder of a run.
+fn place(args: &Experiment, arm: &str, seed: u64) -> PathBuf {
+    args.out.join(arm).join(format!("seed-{seed}"))
+}
+
+/// Whether every arm can be run, and every run that is there is one of this experiment.
+fn check(args: &Experiment) -> Result<(), Failure> {
+    let sets = args.set.iter().map(|set| Layer::set(set)).collect::<Result<Vec<_>, _>>()?;
+    if sets.iter().any(|set| set.has("run", "seed")) {
+        return Err(Failure::bad_input("--set run.seed: the seeds of an experiment are --seeds"));
+    }
+    for (i, arm) in args.arms.iter().enumerate() {
+        if args.arms[..i].contains(arm) {
+            return Err(Failure::bad_input(format!("--arms names {arm} twice")));
+        }
+        let mut layers = Layer::recipe(&recipes::ALL, arm)?;
+        layers.extend(sets.iter().cloned());
+        let plan = resolve::<Config>(&layers, &SECTIONS).map_err(|failure| failure.of(arm))?;
+        inputs(&plan.value).map_err(|failure| failure.of(arm))?;
+        for seed in &args.seeds.0 {
+            layers.push(Layer::set(&format!("run.seed={seed}"))?);
+            unchanged(&resolve(&layers, &SECTIONS)?, &place(args, arm, *seed))?;
+            layers.pop();
+        }
+    }
+    Ok(())
+}
+
+/// Whether the settings are good, and what they name is there.
+fn inputs(config: &Config) -> Result<(), Failure> {
+    config.check()?;
+    let folder =
+        tempfile::tempdir().map_err(|cause| Failure::output("a temporary folder", cause))?;
+    Folders::find(config, folder.path())?.configs()?;
+    setup::inputs(config).map(drop)
+}
+
+/// Whether the run in a folder, if there is one, has these settings.
+fn unchanged(plan: &Resolved<Config>, out: &Path) -> Result<(), Failure> {
+    let path = out.join("plan.toml");
+    let old = match fs::read_to_string(&path) {
+        Ok(old) => old,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // `--out` or a folder below it is a file: said when the folder is made.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(()),
+        Err(error) => return Err(Failure::bad_input(format!("{}: {error}", path.display()))),
+    };
+    let changes = plan.changes(&old).map_err(|failure| failure.of(path.display()))?;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::bad_input(format!(
+        "{} was begun with other settings ({}); give them again, or another --out",
+        out.display(),
+        changes.join("; ")
+    )))
+}
+
 /// One run, as `infuser train` does it; its messages go to a file beside the run.
 fn one(
     program: &Path,
@@ -103,8 +165,8 @@ fn one(
 }
 
 /// A run's summary.
-fn summary(out: &Path, arm: &str, seed: u64) -> Result<Value, Failure> {
-    let path: PathBuf = out.join(arm).join(format!("seed-{seed}")).join("summary.json");
+fn summary(out: &Path) -> Result<Value, Failure> {
+    let path = out.join("summary.json");
     let text = fs::read_to_string(&path)
         .map_err(|error| Failure::bad_input(format!("{}: {error}", path.display())))?;
     serde_json::from_str(&text)
@@ -123,7 +185,7 @@ fn table(args: &Experiment) -> Result<(), Failure> {
             .seeds
             .0
             .iter()
-            .map(|seed| summary(&args.out, arm, *seed))
+            .map(|seed| summary(&place(args, arm, *seed)))
             .collect::<Result<Vec<_>, _>>()?;
         let all = |key: &str| -> Vec<f64> {
             summaries.iter().filter_map(|summary| summary[key].as_f64()).collect()
@@ -157,6 +219,6 @@ fn table(args: &Experiment) -> Result<(), Failure> {
     }
     let text = format!("{:#}\n", Value::Array(rows));
     write_whole(&args.out.join("table.json"), text.as_bytes())?;
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     out.write_all(page.as_bytes()).map_err(|error| Failure::output("standard output", error))
 }
