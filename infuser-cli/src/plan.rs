@@ -123,6 +123,25 @@ fn parsed(text: &str, origin: &str) -> Result<Table, Failure> {
     })
 }
 
+/// The settings of a plan's text by dotted key, as TOML.
+pub(crate) fn settings(
+    text: &str,
+    origin: &impl std::fmt::Display,
+) -> Result<BTreeMap<String, String>, Failure> {
+    fn leaves(path: &str, table: Table, found: &mut BTreeMap<String, String>) {
+        for (key, value) in table {
+            let path = joined(path, &key);
+            match value {
+                Value::Table(table) => leaves(&path, table, found),
+                value => drop(found.insert(path, value.to_string())),
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    leaves("", parsed(text, &origin.to_string())?, &mut found);
+    Ok(found)
+}
+
 /// Lays layers over the defaults, the last on top. `sections` are the tables that are laid over key by
 /// key; any other value is replaced whole.
 pub(crate) fn resolve<T: Default + Serialize + DeserializeOwned>(

@@ -34,6 +34,13 @@ impl Sample {
         Self { mean, interval: Some((mean - half, mean + half)), error, count }
     }
 
+    /// Of shares of a whole: the true mean is one too, and lies from 0 to 1.
+    pub(crate) fn of_shares(values: &[f64]) -> Self {
+        let sample = Self::of(values);
+        let interval = sample.interval.map(|(low, high)| (low.max(0.0), high.min(1.0)));
+        Self { interval, ..sample }
+    }
+
     /// `0.512 [0.490, 0.534]`.
     pub(crate) fn shown(&self) -> String {
         match self.interval {
@@ -126,6 +133,7 @@ mod tests {
         assert!((paired.p_value.unwrap() - 0.4778).abs() < 1e-3, "{paired:?}");
         let clear = Paired::of(&[1.001, 2.002, 3.001], &[0.0, 1.0, 2.0]).shown();
         assert!(clear.starts_with("+1.001 [") && clear.ends_with("] p < 0.001"), "{clear}");
+        assert_eq!(Sample::of_shares(&[0.2, 1.0]).shown(), "0.600 [0.000, 1.000]");
         assert_eq!(Sample::of(&[0.5]).shown(), "0.500");
         assert_eq!(Sample::of(&[]).shown(), "-");
     }

@@ -12,6 +12,7 @@
 //! - `train`: co-training, killed and resumed
 //! - `starting`: what is refused and told before a run begins, messages that nobody reads
 //! - `real_files`: files of a user, from Markdown to co-training
+//! - `report`: the page about runs
 //! - `sets`: question sets come in, are shown, and are looked for in a pool
 
 mod chat;
@@ -22,6 +23,7 @@ mod parse;
 mod pretrain;
 mod program;
 mod real_files;
+mod report;
 mod results;
 mod score;
 mod sets;

@@ -194,7 +194,7 @@ fn table(args: &Experiment) -> Result<(), Failure> {
         let secs = Sample::of(&all("seconds"));
         let paired = first.as_ref().filter(|first| first.len() == after.len());
         let paired = paired.map(|first| Paired::of(&after, first));
-        let (b, a) = (Sample::of(&before), Sample::of(&after));
+        let (b, a) = (Sample::of_shares(&before), Sample::of_shares(&after));
         page += &format!(
             "{arm:<16} {:>5}  {:<24} {:<24} {:<30} {:>8.1}\n",
             summaries.len(),

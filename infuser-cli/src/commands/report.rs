@@ -1,20 +1,22 @@
 //! `infuser report`: one page about one run or many.
 
+mod runs;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use infuser_rl::train::{Scored, Sourced, Stage};
-use serde_json::Value;
 
+use self::runs::Run;
 use crate::{
     args::Report,
     chart::{self, Line},
     failure::Failure,
-    run::{Line as Metric, read_metrics, title, write_whole},
+    run::write_whole,
     statistics::{Paired, Sample},
 };
 
@@ -36,16 +38,8 @@ const CURVES: [(&str, &str); 14] = [
     ("Distinct questions", "world/distinct"),
 ];
 
-/// A run as it is read.
-struct Run {
-    arm: String,
-    summary: Value,
-    lines: Vec<Metric>,
-}
-
 pub(crate) fn run(args: &Report) -> Result<(), Failure> {
-    let folders = folders(&args.runs)?;
-    let runs: Vec<Run> = folders.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    let runs = runs::read_all(&args.runs)?;
     let mut arms: Vec<String> = Vec::new();
     for run in &runs {
         if !arms.contains(&run.arm) {
@@ -61,79 +55,21 @@ pub(crate) fn run(args: &Report) -> Result<(), Failure> {
     body += "</div>";
     body += &charts.mixes()?;
     body += &seconds(&runs, &arms);
-    body += &questions(&folders)?;
+    body += &questions(&runs);
     write_whole(&args.out, page(&body).as_bytes())?;
     let counted = |count: usize, what: &str| {
         if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
     };
-    let (all, kinds) = (counted(runs.len(), "run"), counted(arms.len(), "recipe"));
-    let line = format!("{}: {all} of {kinds}; open it in a browser\n", args.out.display());
+    let recipes: BTreeSet<&str> = runs.iter().map(|run| &run.recipe[..]).collect();
+    let (all, kinds) = (counted(runs.len(), "run"), counted(recipes.len(), "recipe"));
+    let settings = match arms.len() {
+        count if count > recipes.len() => format!(" in {count} groups of the same settings"),
+        _ => String::new(),
+    };
+    let out = args.out.display();
+    let line = format!("{out}: {all} of {kinds}{settings}; open it in a browser\n");
     std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes())
         .map_err(|error| Failure::output("standard output", error))
-}
-
-/// The folders of runs among those given and below them, as `infuser experiment` lays them out: in the order
-/// given, and below one by recipe and seed. Files among several are passed over: a pattern like `DIR/*/*`
-/// names the logs beside the runs as well.
-fn folders(given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let mut found = Vec::new();
-    for path in given {
-        let before = found.len();
-        find(path, 2, &mut found);
-        let passed_over = given.len() > 1 && path.is_file();
-        if found.len() == before && !passed_over {
-            return Err(no_run(path));
-        }
-    }
-    match given.first() {
-        Some(path) if found.is_empty() => Err(no_run(path)),
-        _ => Ok(found),
-    }
-}
-
-fn no_run(path: &Path) -> Failure {
-    Failure::bad_input(format!(
-        "{} holds no run: give a folder that `infuser train` or `infuser experiment` made",
-        path.display()
-    ))
-}
-
-fn find(path: &Path, depth: usize, found: &mut Vec<PathBuf>) {
-    if path.join("metrics.jsonl").exists() {
-        found.push(path.to_path_buf());
-    } else if depth > 0 {
-        let entries = fs::read_dir(path).into_iter().flatten().flatten();
-        let mut below: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-        // By length first: `seed-2` before `seed-10`, `tiny` before its ablations.
-        below.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
-        below.iter().for_each(|path| find(path, depth - 1, found));
-    }
-}
-
-fn read(path: &Path) -> Result<Run, Failure> {
-    let lines = read_metrics(&path.join("metrics.jsonl"))?;
-    let summary = fs::read_to_string(path.join("summary.json")).ok();
-    let summary: Value =
-        summary.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null);
-    // A run that is under way has no summary yet.
-    let plan = fs::read_to_string(path.join("plan.toml")).unwrap_or_default();
-    let named = title(&plan).map(str::to_string);
-    let folder = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
-    Ok(Run { arm: named.unwrap_or(folder), summary, lines })
-}
-
-impl Run {
-    /// A metric by iteration; stages of several generator updates are averaged.
-    fn curve(&self, metric: &str) -> Vec<(f64, f64)> {
-        let mut places: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-        for line in &self.lines {
-            if let Some(value) = line.metrics.get(metric) {
-                places.entry(line.iteration).or_default().push(value);
-            }
-        }
-        let mean = |values: &Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
-        places.iter().map(|(iteration, values)| (*iteration as f64, mean(values))).collect()
-    }
 }
 
 fn of<'a>(runs: &'a [Run], arm: &'a str) -> impl Iterator<Item = &'a Run> {
@@ -176,7 +112,7 @@ impl Charts<'_> {
             let lines: Vec<Line> = skills.filter_map(line).collect();
             text += &self.drawn(
                 &format!("What is asked about: {arm}"),
-                &format!("mix-{arm}"),
+                &format!("mix-{}", plain(arm)),
                 &lines,
             )?;
         }
@@ -198,6 +134,12 @@ impl Charts<'_> {
     }
 }
 
+/// A name as part of a file's.
+fn plain(name: &str) -> String {
+    let kept = |c: char| c.is_alphanumeric() || "-_.=".contains(c);
+    name.chars().map(|c| if kept(c) { c } else { '-' }).collect()
+}
+
 /// A drawing that takes the width it is given, and says what it is to those who do not see it.
 fn scaled(svg: &str, title: &str) -> String {
     let opening = format!("<svg role=\"img\" aria-label=\"{}\" ", escaped(title));
@@ -210,14 +152,12 @@ fn table(runs: &[Run], arms: &[String]) -> String {
         .to_string();
     let mut first: Option<BTreeMap<u64, f64>> = None;
     for arm in arms {
-        let all = |key: &str| -> Vec<f64> {
-            of(runs, arm).filter_map(|run| run.summary[key].as_f64()).collect()
-        };
-        let after: BTreeMap<u64, f64> = of(runs, arm)
-            .filter_map(|run| {
-                Some((run.summary["seed"].as_u64()?, run.summary["test_accuracy_after"].as_f64()?))
-            })
-            .collect();
+        let counted = || of(runs, arm).filter(|run| !run.repeated);
+        let before: Vec<f64> = counted().filter_map(Run::before).collect();
+        let ends: Vec<f64> = counted().filter_map(Run::after).collect();
+        let secs: Vec<f64> = counted().filter_map(|run| run.summary["seconds"].as_f64()).collect();
+        let after: BTreeMap<u64, f64> =
+            counted().filter_map(|run| Some((run.seed?, run.after()?))).collect();
         let paired = first.as_ref().map(|first| {
             let pairs = after.iter().filter_map(|(seed, value)| Some((*value, *first.get(seed)?)));
             let (mine, others): (Vec<f64>, Vec<f64>) = pairs.unzip();
@@ -229,17 +169,38 @@ fn table(runs: &[Run], arms: &[String]) -> String {
         });
         let _ = write!(
             text,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.0}</td></tr>",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             escaped(arm),
             of(runs, arm).count(),
-            Sample::of(&all("test_accuracy_before")).shown(),
-            Sample::of(&all("test_accuracy_after")).shown(),
+            Sample::of_shares(&before).shown(),
+            Sample::of_shares(&ends).shown(),
             paired.unwrap_or_default(),
-            Sample::of(&all("seconds")).mean
+            if secs.is_empty() { "-".into() } else { format!("{:.0}", Sample::of(&secs).mean) }
         );
         first.get_or_insert(after);
     }
-    text + "</table><p>Means with 95 % intervals (Student's t); differences are paired by seed.</p>"
+    text +=
+        "</table><p>Means with 95 % intervals (Student's t); differences are paired by seed.</p>";
+    text + &notes(runs)
+}
+
+/// Runs that do not count in full, and why.
+fn notes(runs: &[Run]) -> String {
+    let mut text = String::new();
+    for run in runs {
+        let path = escaped(&run.path.display().to_string());
+        if !run.ended() {
+            let _ = write!(text, "<p>{path} is unfinished: it has no accuracy after yet.</p>");
+        }
+        if run.repeated {
+            let (arm, seed) = (escaped(&run.arm), run.seed.unwrap_or_default());
+            let _ = write!(
+                text,
+                "<p>{path} is another run of {arm} with seed {seed}: it is not in the means.</p>"
+            );
+        }
+    }
+    text
 }
 
 fn seconds(runs: &[Run], arms: &[String]) -> String {
@@ -268,8 +229,8 @@ fn seconds(runs: &[Run], arms: &[String]) -> String {
 const SHOWN: usize = 6;
 
 /// The best and the worst questions of the last iterations of the first run that scored any.
-fn questions(paths: &[PathBuf]) -> Result<String, Failure> {
-    for path in paths {
+fn questions(runs: &[Run]) -> String {
+    for path in runs.iter().map(|run| &run.path) {
         let mut found = Vec::new();
         let mut iterations: Vec<_> = fs::read_dir(path.join("iterations"))
             .into_iter()
@@ -295,15 +256,15 @@ fn questions(paths: &[PathBuf]) -> Result<String, Failure> {
         let head = "<tr><th>question; the declared answer is in bold</th><th>influence</th><th>answers that \
                     agree</th></tr>";
         let end = found.len().saturating_sub(SHOWN);
-        return Ok(format!(
+        return format!(
             "<h2>Questions of {}</h2><h3>Highest influence</h3><table>{head}{}</table><h3>Lowest \
              influence</h3><table>{head}{}</table>",
             escaped(&path.display().to_string()),
             rows(&found[..SHOWN.min(found.len())]),
             rows(&found[end..])
-        ));
+        );
     }
-    Ok(String::new())
+    String::new()
 }
 
 /// Questions of an iteration as HTML, with influence and accuracy; none where nothing can be read.
