@@ -62,6 +62,7 @@ impl Tokenizer {
             serde_json::from_slice(&bytes).map_err(|error| fault(error.to_string()))?;
         let markup = Hub::from_bytes(&bytes).map_err(|error| fault(error.to_string()))?;
         let controls = controls(&value).map_err(fault)?;
+        templates(&value["post_processor"]).map_err(fault)?;
         if let Some(added) = value.get_mut("added_tokens") {
             keep_blanks(added);
         }
@@ -207,6 +208,22 @@ impl Tokenizer {
 /// A tokenizer that was read cannot fail on text; if one does all the same, there are no ids.
 fn encode(hub: &Hub, text: &str) -> Vec<u32> {
     hub.encode_fast(text, false).map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default()
+}
+
+/// Whether a template knows every token that it puts around a text: the library takes that for granted.
+fn templates(processor: &Value) -> std::result::Result<(), String> {
+    for inner in processor["processors"].as_array().into_iter().flatten() {
+        templates(inner)?;
+    }
+    let pieces = ["single", "pair"].into_iter().filter_map(|kind| processor[kind].as_array());
+    for name in pieces.flatten().filter_map(|piece| piece["SpecialToken"]["id"].as_str()) {
+        if processor["special_tokens"].get(name).is_none() {
+            let problem =
+                format!("`post_processor` names {name}, which is not in its `special_tokens`");
+            return Err(problem);
+        }
+    }
+    Ok(())
 }
 
 /// The added tokens that are not white space.

@@ -86,6 +86,29 @@ fn faults_are_named() {
         let said = Tokenizer::load(folder.path()).unwrap_err().to_string();
         assert!(said.contains("not a tokenizer"), "{said}");
     }
+    let whole: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(fixture("tokenizer.json")).unwrap()).unwrap();
+    for sequence in [false, true] {
+        let mut value = whole.clone();
+        value["post_processor"] = serde_json::json!({
+            "type": "TemplateProcessing",
+            "single": [
+                {"SpecialToken": {"id": "<s>", "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}},
+            ],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {},
+        });
+        if sequence {
+            let inner = value["post_processor"].take();
+            let outer = serde_json::json!({"type": "Sequence", "processors": [inner]});
+            value["post_processor"] = outer;
+        }
+        std::fs::write(folder.path().join("tokenizer.json"), value.to_string()).unwrap();
+        let said = Tokenizer::load(folder.path()).unwrap_err().to_string();
+        assert!(said.contains("tokenizer.json: not a tokenizer"), "{said}");
+        assert!(said.contains("`post_processor` names <s>, which is not in"), "{said}");
+    }
     let said = small().decode(&[1, 99_999], Controls::Show).unwrap_err().to_string();
     assert!(said.contains("token 99999"), "{said}");
 }
