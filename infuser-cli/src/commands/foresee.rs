@@ -12,7 +12,8 @@ use crate::{
 pub(crate) fn run(args: &Foresee) -> Result<(), Failure> {
     let trainer = at_checkpoint(&args.run, args.at, device::open(args.on)?)?;
     let display = Display::new()?;
-    let foresight = trainer.foresee(args.questions, args.learning_rate, &*display)?;
+    let foresight =
+        trainer.foresee(args.questions, args.learning_rate, &*display).map_err(ended)?;
     let text = serde_json::to_string(&foresight)
         .map_err(|error| Failure::failed("the result cannot be written", error))?;
     write_whole(&args.out, (text + "\n").as_bytes())?;
@@ -42,6 +43,16 @@ pub(crate) fn run(args: &Foresee) -> Result<(), Failure> {
     out.write_all(page.as_bytes()).map_err(|error| Failure::output("standard output", error))
 }
 
+/// Nothing is kept of what was done, so that one who interrupts it cannot go on.
+fn ended(error: infuser_rl::Error) -> Failure {
+    match error {
+        infuser_rl::Error::Interrupted => {
+            Failure::stopped("interrupted; the same command begins anew")
+        }
+        error => error.into(),
+    }
+}
+
 /// Mean gain by skill and key, if the questions are of the world.
 fn by_kind(foresight: &infuser_rl::train::Foresight) -> String {
     let mut kinds: std::collections::BTreeMap<(String, bool), Vec<f64>> = Default::default();
@@ -60,4 +71,19 @@ fn by_kind(foresight: &infuser_rl::train::Foresight) -> String {
         page += &format!("{skill:<12} {key:<6} {:>6} {mean:>12.2e}\n", gains.len());
     }
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::ExitCode;
+
+    use super::*;
+
+    #[test]
+    fn what_is_interrupted_has_failed_as_it_cannot_go_on() {
+        let code = ended(infuser_rl::Error::Interrupted).exit_code();
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(1)));
+        let code = ended(infuser_rl::Error::Setting("bad".into())).exit_code();
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(2)));
+    }
 }
