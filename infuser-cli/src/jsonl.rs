@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use infuser_data::files;
 use infuser_model::ModelConfig;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -21,16 +22,23 @@ pub(crate) struct Sequence {
     pub(crate) tokens: Vec<u32>,
 }
 
+/// What a line is called: any JSON but null.
+pub(crate) fn id(fields: &mut Map<String, Value>) -> Result<Value, String> {
+    let id = fields.remove("id").filter(|id| !id.is_null());
+    id.ok_or_else(|| "`id` is missing; give each line a string or number".into())
+}
+
 /// Reads lines with an `id` and `tokens`, `text` or `messages`, and checks every token against the
-/// model.
+/// model, which is to have so many positions left.
 pub(crate) fn read_sequences(
     path: &Path,
     config: &ModelConfig,
     encoder: &Encoder,
+    left: usize,
 ) -> Result<Vec<Sequence>, Failure> {
     read(path, |mut fields| {
-        let id = fields.remove("id").ok_or("`id` is missing; give each line a string or number")?;
-        check(Sequence { id, tokens: encoder.tokens(&mut fields)? }, config)
+        let id = id(&mut fields)?;
+        check(Sequence { id, tokens: encoder.tokens(&mut fields)? }, config, left)
     })
 }
 
@@ -50,6 +58,7 @@ pub(crate) fn read<T>(
     };
     let bytes =
         bytes.map_err(|error| Failure::bad_input(format!("cannot read {name}: {error}")))?;
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
     let mut records = Vec::new();
     for (i, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         if line.trim_ascii().is_empty() {
@@ -66,13 +75,13 @@ pub(crate) fn read<T>(
 
 fn object(line: &[u8]) -> Result<Map<String, Value>, String> {
     let text = std::str::from_utf8(line).map_err(|_| "not UTF-8 text".to_string())?;
-    match serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))? {
+    match serde_json::from_str(text.trim_end()).map_err(|error| files::json_problem(&error))? {
         Value::Object(fields) => Ok(fields),
         _ => Err("expected an object like {\"id\": \"a\", …}".into()),
     }
 }
 
-fn check(sequence: Sequence, config: &ModelConfig) -> Result<Sequence, String> {
+fn check(sequence: Sequence, config: &ModelConfig, left: usize) -> Result<Sequence, String> {
     let Sequence { tokens, .. } = &sequence;
     if tokens.is_empty() {
         return Err("`tokens` is empty; give at least one".into());
@@ -83,6 +92,10 @@ fn check(sequence: Sequence, config: &ModelConfig) -> Result<Sequence, String> {
     if tokens.len() > config.max_positions {
         let (len, most) = (tokens.len(), config.max_positions);
         return Err(format!("{len} tokens are more than the model's {most} positions"));
+    }
+    if tokens.len() + left > config.max_positions {
+        let (len, most) = (tokens.len(), config.max_positions);
+        return Err(format!("{len} tokens leave nothing of the model's {most} positions to go on"));
     }
     Ok(sequence)
 }

@@ -15,7 +15,7 @@ use crate::{
     device,
     encoder::Encoder,
     failure::Failure,
-    jsonl::read,
+    jsonl::{self, read},
 };
 
 /// Everything a score comes from.
@@ -83,7 +83,7 @@ fn questions(
     encoder: &Encoder,
 ) -> Result<Questions, Failure> {
     let lines = read(path, |mut fields| {
-        let id = fields.remove("id").ok_or("`id` is missing; give each line a string or number")?;
+        let id = jsonl::id(&mut fields)?;
         let responses = responses(fields.remove("responses"), inputs, encoder)?;
         let question = Question { prompt: encoder.tokens(&mut fields)?, responses };
         question.check(config)?;

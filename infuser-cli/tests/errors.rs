@@ -3,7 +3,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::program::{fixture, infuser, on_lines, stderr};
+use crate::program::{fixture, infuser, lines, on_lines, stderr};
 
 /// Asserts exit code 2 and one `error:` line that says all of this.
 #[track_caller]
@@ -46,6 +46,26 @@ fn bad_lines_are_named() {
             assert_refused(&infuser(&arguments), &["input.jsonl, line 3", problem]);
         }
     }
+    for (line, problem) in [
+        ("{\"id\": 1, \"tokens\": ", "line 1: not JSON: EOF while parsing a value at column 19"),
+        ("{\"id\": null, \"tokens\": [1]}", "line 1: `id` is missing"),
+    ] {
+        let output = on_lines("logprobs", &fixture("models/qwen2"), &format!("{line}\r\n"), &[]);
+        assert_refused(&output, &[problem]);
+    }
+    // A mark of the byte order is no part of the first line.
+    let marked = on_lines(
+        "logprobs",
+        &fixture("models/qwen2"),
+        "\u{feff}{\"id\": 1, \"tokens\": [1]}\n",
+        &[],
+    );
+    assert_eq!(lines(&marked)[0]["id"], 1);
+    // All positions: there is something to score, and no place for a token more.
+    let full = format!("{{\"id\": 1, \"tokens\": {:?}}}", vec![1; 128]);
+    assert_eq!(lines(&on_lines("logprobs", &fixture("models/qwen2"), &full, &[])).len(), 1);
+    let output = on_lines("generate", &fixture("models/qwen2"), &full, &["--max-tokens", "1"]);
+    assert_refused(&output, &["input.jsonl, line 1: 128 tokens leave nothing", "128 positions"]);
     let long = format!("{{\"id\": 1, \"tokens\": {:?}}}", vec![1; 200]);
     let output = on_lines("logprobs", &fixture("models/qwen2"), &long, &[]);
     assert_refused(&output, &["line 1", "128 positions"]);

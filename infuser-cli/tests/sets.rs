@@ -116,3 +116,33 @@ fn what_cannot_be_brought_in_is_said_and_nothing_is_left() {
     let none = text(&["docs", "check", "--against", &empty, &raw], 2);
     assert!(none.contains("no items to look for"));
 }
+
+#[test]
+fn nothing_to_look_in_is_no_clean_pool() {
+    let folder = tempfile::tempdir().unwrap();
+    let question = json!({"question": QUESTION, "answer": "#### 66"});
+    let raw = write(folder.path(), "raw.jsonl", &[question]);
+    let set = folder.path().join("set.jsonl").into_os_string().into_string().unwrap();
+    text(&["sets", "import", "--layout", "gsm8k", "--input", &raw, "--out", &set], 0);
+    for (name, empty) in [("empty.jsonl", ""), ("blank.jsonl", "\n \n"), ("list.json", "[]")] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, empty).unwrap();
+        let (path, out) = (path.to_str().unwrap(), folder.path().join("out.jsonl"));
+        for more in [&[][..], &["--fail-above", "0", "--out", out.to_str().unwrap()]] {
+            let said = text(&[&["docs", "check", path, "--against", &set], more].concat(), 2);
+            assert!(said.contains(&format!("{name} has no texts to look in")), "{said}");
+            assert!(said.lines().count() == 1 && !out.exists(), "{said}");
+        }
+    }
+    let empty = folder.path().join("empty.jsonl");
+    for more in [&[][..], &["--json"]] {
+        let said = text(&[&["sets", "show", empty.to_str().unwrap()], more].concat(), 2);
+        assert!(said.contains("empty.jsonl has no records") && said.lines().count() == 1, "{said}");
+    }
+    // The place in a line is the column; the line is named once.
+    let cut = folder.path().join("cut.jsonl");
+    std::fs::write(&cut, "{\"text\": \"a\"}\n{\"text\": \"b\"\n").unwrap();
+    let said = text(&["docs", "check", cut.to_str().unwrap(), "--against", &set], 2);
+    let expected = "cut.jsonl, record 2: not JSON: EOF while parsing an object at column 12\n";
+    assert!(said.ends_with(expected), "{said}");
+}

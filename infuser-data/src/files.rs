@@ -74,6 +74,15 @@ pub fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     numbered.filter(|(_, line)| !line.trim().is_empty())
 }
 
+/// What is wrong with a line that is no JSON: its column, as the number of the line is the caller's to say.
+pub fn json_problem(error: &serde_json::Error) -> String {
+    let (text, column) = (error.to_string(), error.column());
+    match text.strip_suffix(&format!(" at line {} column {column}", error.line())) {
+        Some(text) => format!("not JSON: {text} at column {column}"),
+        None => format!("not JSON: {text}"),
+    }
+}
+
 /// A file that appears under its name when it is finished, and not at all if it is not.
 pub struct Writer {
     /// `None` once finished.

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::files;
+
 /// Parses a JSON text of any kind.
 ///
 /// # Errors
@@ -16,12 +18,15 @@ pub(crate) fn value(text: &str) -> Result<Value, String> {
     Ok(strict.0)
 }
 
-/// Parses a JSON object.
+/// Parses a JSON object that stands on one line.
 ///
 /// # Errors
 /// As [`value`]; another kind of value.
-pub(crate) fn object(text: &str) -> Result<Map<String, Value>, String> {
-    match value(text)? {
+pub(crate) fn object(line: &str) -> Result<Map<String, Value>, String> {
+    // A line's end would move the place of an error to the next line.
+    let strict: Strict =
+        serde_json::from_str(line.trim_end()).map_err(|error| files::json_problem(&error))?;
+    match strict.0 {
         Value::Object(fields) => Ok(fields),
         other => Err(format!("{}, expected an object", shown(&other))),
     }

@@ -35,6 +35,10 @@ pub(crate) fn run(args: &DocsCheck) -> Result<(), Failure> {
         return Err(Failure::bad_input(format!("{path} has no items to look for")));
     }
     let report = overlap::check(Pool::open(&args.pool)?, &suite.items, args.ngram)?;
+    if report.texts == 0 {
+        let path = args.pool.display();
+        return Err(Failure::bad_input(format!("{path} has no texts to look in")));
+    }
     if let Some(path) = &args.out {
         let mut file = files::Writer::create(path)?;
         for item in &report.items {

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
     let config = ModelConfig::read(&args.model)?;
     let request = args.decoding.request(&config, args.max_tokens)?;
     let encoder = Encoder::open(&args.model, args.chat)?;
-    let sequences = read_sequences(&args.input, &config, &encoder)?;
+    let sequences = read_sequences(&args.input, &config, &encoder, 1)?;
     let (names, requests) = requests(sequences, &request, args);
     let model = checkpoint::load(&args.model, device::open(args.on)?)?;
     let options = Options::default().with_cache_for(&requests, &model, args.decoding.cache_bytes());

@@ -89,7 +89,7 @@ fn reason(verdict: Verdict) -> Option<Reason> {
 
 impl Task {
     fn read(mut fields: Map<String, Value>) -> Result<Self, String> {
-        let id = fields.remove("id").ok_or("`id` is missing; give each line a string or number")?;
+        let id = jsonl::id(&mut fields)?;
         let kind =
             fields.remove("kind").ok_or("`kind` is missing; give mcq, math, numeric or text")?;
         let known = Kind::ALL.iter().find(|(name, _)| kind.as_str() == Some(name));

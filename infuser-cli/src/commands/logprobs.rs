@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Logprobs) -> Result<(), Failure> {
     }
     let config = ModelConfig::read(&args.model)?;
     let encoder = Encoder::open(&args.model, args.chat)?;
-    let sequences = read_sequences(&args.input, &config, &encoder)?;
+    let sequences = read_sequences(&args.input, &config, &encoder, 0)?;
     let model = checkpoint::load(&args.model, device::open(args.on)?)?;
     let mut output = Output::open(args.output.as_deref())?;
     let mut workspace = model.workspace(Keep::Nothing)?;

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Parse) -> Result<(), Failure> {
 
 impl Raw {
     fn read(mut fields: Map<String, Value>) -> Result<Self, String> {
-        let id = fields.remove("id").ok_or("`id` is missing; give each line a string or number")?;
+        let id = jsonl::id(&mut fields)?;
         let source = match fields.remove("source").as_ref().unwrap_or(&id) {
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),

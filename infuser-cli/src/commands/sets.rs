@@ -47,6 +47,9 @@ fn import(args: &SetsImport) -> Result<(), Failure> {
 
 fn show(args: &SetsShow) -> Result<(), Failure> {
     let summary = Summary::new(&suite::read(&args.file)?);
+    if summary.items + summary.skipped == 0 {
+        return Err(Failure::bad_input(format!("{} has no records", args.file.display())));
+    }
     if !args.json {
         return print(&summary.table());
     }

@@ -31,13 +31,10 @@ pub(crate) fn run(args: &Tokenize) -> Result<(), Failure> {
         let place = args.tokenizer.display();
         return Err(Failure::bad_input(format!("{place} has no tokenizer.json")));
     };
-    let id = |fields: &mut Map<String, Value>| {
-        fields.remove("id").ok_or("`id` is missing; give each line a string or number")
-    };
     if args.decode {
         let path = args.input.as_deref().unwrap_or("-".as_ref());
         let texts = jsonl::read(path, |mut fields| {
-            let id = id(&mut fields)?;
+            let id = jsonl::id(&mut fields)?;
             let tokens = tokens_of(&fields.remove("tokens").ok_or("`tokens` is missing")?)?;
             let text = tokenizer.decode(&tokens, Controls::Show);
             Ok((id, text.map_err(|error| error.to_string())?))
@@ -54,7 +51,7 @@ pub(crate) fn run(args: &Tokenize) -> Result<(), Failure> {
             vec![(Value::Null, encoder.tokens(&mut fields).map_err(Failure::bad_input)?)]
         }
         (None, path) => jsonl::read(path.as_deref().unwrap_or("-".as_ref()), |mut fields| {
-            Ok((id(&mut fields)?, encoder.tokens(&mut fields)?))
+            Ok((jsonl::id(&mut fields)?, encoder.tokens(&mut fields)?))
         })?,
     };
     let mut output = Output::open(args.output.as_deref())?;
