@@ -135,6 +135,9 @@ impl From<infuser_model::Error> for Failure {
 
 impl From<infuser_data::Error> for Failure {
     fn from(error: infuser_data::Error) -> Self {
+        if let infuser_data::Error::Io { action: "write", path, source } = error {
+            return Self::output(path.display(), source);
+        }
         let kind = if error.is_bad_input() { Kind::BadInput } else { Kind::Failed };
         Self { kind, error: error.into() }
     }

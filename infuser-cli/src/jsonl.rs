@@ -2,9 +2,8 @@
 //! file are written aside and renamed when the last one is there.
 
 use std::{
-    fs::File,
     io::{self, BufWriter, Read, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use infuser_data::files;
@@ -101,72 +100,46 @@ fn check(sequence: Sequence, config: &ModelConfig, left: usize) -> Result<Sequen
 }
 
 /// Where results go.
-pub(crate) struct Output {
-    writer: BufWriter<Box<dyn Write>>,
-    /// The file to become, and the one written to meanwhile.
-    file: Option<(PathBuf, PathBuf)>,
+pub(crate) enum Output {
+    /// Standard output.
+    Standard(BufWriter<io::Stdout>),
+    /// A file.
+    File(files::Writer),
 }
 
 impl Output {
     /// Standard output, or a file.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, Failure> {
-        let Some(path) = path.filter(|path| *path != Path::new("-")) else {
-            return Ok(Self { writer: BufWriter::new(Box::new(io::stdout())), file: None });
-        };
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(".partial");
-        let aside = path.with_file_name(name);
-        let refuse =
-            |error| Failure::bad_input(format!("cannot write {}: {error}", path.display()));
-        if path.is_dir() {
-            return Err(Failure::bad_input(format!("{} is a folder", path.display())));
+        match path.filter(|path| *path != Path::new("-")) {
+            None => Ok(Self::Standard(BufWriter::new(io::stdout()))),
+            Some(path) => Ok(Self::File(files::Writer::create(path)?)),
         }
-        let file = File::create(&aside).map_err(refuse)?;
-        let writer = BufWriter::new(Box::new(file) as Box<dyn Write>);
-        Ok(Self { writer, file: Some((path.to_path_buf(), aside)) })
     }
 
     /// Appends one line.
     pub(crate) fn line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        let place = self.place();
         let text = serde_json::to_string(value)
             .map_err(|error| Failure::failed("a result cannot be written as JSON", error))?;
-        writeln!(self.writer, "{text}").map_err(|error| Failure::output(place, error))
+        self.text(&(text + "\n"))
     }
 
     /// Writes text that is no line of results.
     pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
-        let place = self.place();
-        self.writer.write_all(text.as_bytes()).map_err(|error| Failure::output(place, error))
+        match self {
+            Self::Standard(out) => out.write_all(text.as_bytes()).map_err(standard),
+            Self::File(file) => Ok(file.write(text.as_bytes())?),
+        }
     }
 
     /// Makes the results final.
-    pub(crate) fn finish(mut self) -> Result<(), Failure> {
-        let place = self.place();
-        let moved = match self.file.take() {
-            None => self.writer.flush(),
-            Some((path, aside)) => {
-                let flushed = self.writer.flush();
-                drop(std::mem::replace(&mut self.writer, BufWriter::new(Box::new(io::sink()))));
-                flushed.and_then(|()| std::fs::rename(&aside, path))
-            }
-        };
-        moved.map_err(|error| Failure::output(place, error))
-    }
-
-    fn place(&self) -> String {
-        match &self.file {
-            None => "standard output".into(),
-            Some((path, _)) => path.display().to_string(),
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        match self {
+            Self::Standard(mut out) => out.flush().map_err(standard),
+            Self::File(file) => Ok(file.finish()?),
         }
     }
 }
 
-impl Drop for Output {
-    /// A run that did not finish leaves nothing behind.
-    fn drop(&mut self) {
-        if let Some((_, aside)) = &self.file {
-            let _ = std::fs::remove_file(aside);
-        }
-    }
+fn standard(cause: io::Error) -> Failure {
+    Failure::output("standard output", cause)
 }

@@ -3,7 +3,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::program::{fixture, infuser, lines, on_lines, stderr};
+use crate::program::{fixture, infuser, lines, on_lines, program, stderr};
 
 /// Asserts exit code 2 and one `error:` line that says all of this.
 #[track_caller]
@@ -187,4 +187,102 @@ fn a_closed_pipe_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(output.stderr.is_empty());
+}
+
+/// Every command that writes a file the user names, on a place where none can be.
+#[test]
+fn an_output_that_cannot_be_written_is_refused_alike() {
+    let top = tempfile::tempdir().unwrap();
+    let place = |name: &str| top.path().join(name).into_os_string().into_string().unwrap();
+    let (model, page) = (fixture("models/qwen2"), place("page.md"));
+    let model = model.to_str().unwrap();
+    let run = place("run");
+    std::fs::create_dir(&run).unwrap();
+    for (name, text) in [
+        ("page.md", "# Title\n\nA text of some words that is long enough to be one document.\n"),
+        ("line.jsonl", "{\"id\": 1, \"tokens\": [1, 2]}\n"),
+        ("raw.jsonl", "{\"question\": \"Two?\", \"answer\": \"#### 2\"}\n"),
+        ("run/metrics.jsonl", ""),
+    ] {
+        std::fs::write(place(name), text).unwrap();
+    }
+    std::fs::create_dir(place("folder")).unwrap();
+    let (line, raw) = (place("line.jsonl"), place("raw.jsonl"));
+    let names = || {
+        let entries = std::fs::read_dir(top.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    let commands: [&[&str]; 6] = [
+        &["logprobs", "--model", model, "--input", &line, "--output"],
+        &["generate", "--model", model, "--input", &line, "--max-tokens", "1", "--output"],
+        &["docs", "build", &page, "--min-tokens", "1", "--out"],
+        &["sets", "import", "--layout", "gsm8k", "--input", &raw, "--out"],
+        &["report", &run, "--out"],
+        &["influence", "foresee", "--run", &run, "--out"],
+    ];
+    let below = place("page.md/out");
+    for command in commands {
+        for out in [&place("folder"), &below] {
+            let output = infuser(&[command, &[out]].concat());
+            assert_refused(&output, &[out.as_str()]);
+            let text = stderr(&output);
+            assert_eq!(text.lines().count(), 1, "{command:?}: {text}");
+            assert_eq!(names(), before, "{command:?} {out}");
+        }
+    }
+    let output = infuser(&["world", "--documents", "3", "--out", &below]);
+    assert_refused(&output, &[below.as_str()]);
+    assert_eq!(stderr(&output).lines().count(), 1);
+    // Where results cannot go to standard output, `-` is not made a file.
+    for command in &commands[2..] {
+        let output = program().args(*command).arg("-").current_dir(top.path()).output().unwrap();
+        assert_refused(&output, &["cannot write -", "name one"]);
+        assert_eq!(stderr(&output).lines().count(), 1, "{command:?}");
+        assert_eq!(names(), before, "{command:?}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn links_and_pipes_stay_what_they_are() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let top = tempfile::tempdir().unwrap();
+    let place = |name: &str| top.path().join(name);
+    let line = r#"{"id": 1, "tokens": [1, 2]}"#;
+    let written = |out: &Path| {
+        let more = ["--output", out.to_str().unwrap()];
+        on_lines("logprobs", &fixture("models/qwen2"), line, &more)
+    };
+    std::fs::create_dir(place("data")).unwrap();
+    // To a file, to one that is not there yet, and over another link.
+    std::fs::write(place("data/old"), "old").unwrap();
+    for (target, name) in [("data/old", "first"), ("data/new", "second"), ("second", "third")] {
+        symlink(target, place(name)).unwrap();
+        let output = written(&place(name));
+        assert!(output.status.success(), "{name}: {}", stderr(&output));
+        assert!(place(name).symlink_metadata().unwrap().is_symlink(), "{name}");
+        let text = std::fs::read_to_string(place(name)).unwrap();
+        assert!(text.starts_with("{\"id\":1"), "{name}: {text}");
+    }
+    assert_eq!(std::fs::read_dir(place("data")).unwrap().count(), 2);
+    symlink("turn", place("turn")).unwrap();
+    assert_refused(&written(&place("turn")), &["cannot write", "turn"]);
+
+    let pipe = place("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read_to_string(pipe).unwrap()
+    });
+    let output = written(&pipe);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(pipe.metadata().unwrap().file_type().is_fifo());
+    assert!(reader.join().unwrap().starts_with("{\"id\":1"));
+    // A link to a device, so that a fault would cost the link alone.
+    symlink("/dev/null", place("null")).unwrap();
+    assert!(written(&place("null")).status.success());
+    assert!(place("null").metadata().unwrap().file_type().is_char_device());
 }

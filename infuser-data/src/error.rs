@@ -20,6 +20,14 @@ pub enum Error {
         /// The cause.
         source: std::io::Error,
     },
+    /// A place that was named for a file, where none can be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Place {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
     /// A file as a whole is not what it should be.
     #[error("{}: {problem}", path.display())]
     File {

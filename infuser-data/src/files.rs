@@ -83,28 +83,53 @@ pub fn json_problem(error: &serde_json::Error) -> String {
     }
 }
 
-/// A file that appears under its name when it is finished, and not at all if it is not.
+/// A file that appears under its name when it is finished, and not at all if it is not. What exists and is
+/// no file, like a pipe or a device, is written to as it is; a link stays, and what it names is written.
 pub struct Writer {
     /// `None` once finished.
     file: Option<BufWriter<File>>,
     path: PathBuf,
-    aside: PathBuf,
+    /// What is written meanwhile, and the name that it gets.
+    moves: Option<(PathBuf, PathBuf)>,
 }
 
 impl Writer {
     /// Starts a file beside `path`.
     ///
     /// # Errors
-    /// A folder that cannot be written to.
+    /// A place that cannot be written to; `-`, which is no file.
     pub fn create(path: &Path) -> Result<Self> {
+        if path == Path::new("-") {
+            let problem = "cannot write -: this output is a file, not standard output; name one";
+            return Err(Error::Setting(problem.into()));
+        }
         if path.is_dir() {
             return Err(Error::file(path, "a folder, expected a file to write"));
         }
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        let refused = |source| Error::Place { path: path.to_path_buf(), source };
+        if path.metadata().is_ok_and(|there| !there.is_file()) {
+            let file = File::options().write(true).open(path).map_err(refused)?;
+            return Ok(Self { file: Some(BufWriter::new(file)), path: path.into(), moves: None });
+        }
+        let target = followed(path).map_err(refused)?;
+        let mut name = target.file_name().unwrap_or_default().to_os_string();
         name.push(".partial");
-        let aside = path.with_file_name(name);
-        let file = File::create(&aside).map_err(Error::io("write", path))?;
-        Ok(Self { file: Some(BufWriter::new(file)), path: path.to_path_buf(), aside })
+        let aside = target.with_file_name(name);
+        let file = File::create(&aside).map_err(refused)?;
+        let moves = Some((aside, target));
+        Ok(Self { file: Some(BufWriter::new(file)), path: path.into(), moves })
+    }
+
+    /// As [`create`](Self::create), and the folders above the file if they are not there.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_below(path: &Path) -> Result<Self> {
+        if let Some(folder) = path.parent() {
+            let refused = |source| Error::Place { path: path.to_path_buf(), source };
+            std::fs::create_dir_all(folder).map_err(refused)?;
+        }
+        Self::create(path)
     }
 
     /// Appends bytes.
@@ -133,19 +158,34 @@ impl Writer {
     /// A full or broken disk.
     pub fn finish(mut self) -> Result<()> {
         let Some(mut file) = self.file.take() else { return Ok(()) };
-        let written = file.flush().and_then(|()| file.get_ref().sync_all());
-        let moved = written.and_then(|()| std::fs::rename(&self.aside, &self.path));
-        moved.map_err(|error| {
-            let _ = std::fs::remove_file(&self.aside);
-            Error::io("write", &self.path)(error)
-        })
+        let mut written = file.flush();
+        if let Some((aside, target)) = &self.moves {
+            let synced = written.and_then(|()| file.get_ref().sync_all());
+            written = synced.and_then(|()| std::fs::rename(aside, target));
+            if written.is_err() {
+                let _ = std::fs::remove_file(aside);
+            }
+        }
+        written.map_err(Error::io("write", &self.path))
     }
+}
+
+/// What a path names once links are followed, also where that is not there yet.
+fn followed(path: &Path) -> std::io::Result<PathBuf> {
+    /// As many as Linux follows.
+    const LINKS: usize = 40;
+    let mut path = path.to_path_buf();
+    for _ in 0..LINKS {
+        let Ok(target) = path.read_link() else { return Ok(path) };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    Err(std::io::Error::other("a link that leads to itself"))
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if self.file.take().is_some() {
-            let _ = std::fs::remove_file(&self.aside);
+        if let (Some(_), Some((aside, _))) = (self.file.take(), &self.moves) {
+            let _ = std::fs::remove_file(aside);
         }
     }
 }

@@ -2,23 +2,28 @@
 
 use std::io::Write;
 
+use infuser_data::files;
 use infuser_influence::Similarity;
 
 use crate::{
-    args::Foresee, commands::train::at_checkpoint, device, display::Display, failure::Failure,
-    plot, run::write_whole,
+    args::Foresee, commands::train::at_checkpoint, device, display::Display, failure::Failure, plot,
 };
 
 pub(crate) fn run(args: &Foresee) -> Result<(), Failure> {
+    // Before the work rather than after it.
+    let mut file = files::Writer::create_below(&args.out)?;
+    let mut drawing = args.plot.as_deref().map(files::Writer::create_below).transpose()?;
     let trainer = at_checkpoint(&args.run, args.at, device::open(args.on)?)?;
     let display = Display::new()?;
     let foresight =
         trainer.foresee(args.questions, args.learning_rate, &*display).map_err(ended)?;
     let text = serde_json::to_string(&foresight)
         .map_err(|error| Failure::failed("the result cannot be written", error))?;
-    write_whole(&args.out, (text + "\n").as_bytes())?;
-    if let Some(path) = &args.plot {
-        write_whole(path, plot::foresight(&foresight)?.as_bytes())?;
+    file.write((text + "\n").as_bytes())?;
+    file.finish()?;
+    if let Some(mut drawing) = drawing.take() {
+        drawing.write(plot::foresight(&foresight)?.as_bytes())?;
+        drawing.finish()?;
     }
     let mut page = format!(
         "after iteration {}, {} questions, one step of {} on each\n{:<24} {:>8} {:>8}\n",

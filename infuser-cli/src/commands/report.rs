@@ -9,6 +9,7 @@ use std::{
     path::Path,
 };
 
+use infuser_data::files;
 use infuser_rl::train::{Scored, Sourced, Stage};
 
 use self::runs::Run;
@@ -16,7 +17,6 @@ use crate::{
     args::Report,
     chart::{self, Line},
     failure::Failure,
-    run::write_whole,
     statistics::{Paired, Sample},
 };
 
@@ -46,6 +46,8 @@ pub(crate) fn run(args: &Report) -> Result<(), Failure> {
             arms.push(run.arm.clone());
         }
     }
+    // Before the work rather than after it.
+    let mut file = files::Writer::create_below(&args.out)?;
     let charts = Charts { runs: &runs, arms: &arms, folder: args.charts.as_deref() };
     let mut body = table(&runs, &arms);
     body += "<h2>Curves</h2><p>Lines are means over runs, bands reach from the least to the largest.</p><div class=\"charts\">";
@@ -56,7 +58,8 @@ pub(crate) fn run(args: &Report) -> Result<(), Failure> {
     body += &charts.mixes()?;
     body += &seconds(&runs, &arms);
     body += &questions(&runs);
-    write_whole(&args.out, page(&body).as_bytes())?;
+    file.write(page(&body).as_bytes())?;
+    file.finish()?;
     let counted = |count: usize, what: &str| {
         if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
     };
@@ -128,7 +131,9 @@ impl Charts<'_> {
         }
         let svg = chart::lines(title, "iteration", lines)?;
         if let Some(folder) = self.folder {
-            write_whole(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
+            let mut file = files::Writer::create_below(&folder.join(format!("{name}.svg")))?;
+            file.write(svg.as_bytes())?;
+            file.finish()?;
         }
         Ok(format!("<figure>{}</figure>", scaled(&svg, title)))
     }

@@ -3,25 +3,23 @@
 use std::io::Write;
 
 use infuser_data::{
-    suite,
+    files, suite,
     world::{self, Part, Skill},
 };
 
-use crate::{args::World, failure::Failure, run::write_whole, setup};
+use crate::{args::World, failure::Failure, setup};
 
 pub(crate) fn run(args: &World) -> Result<(), Failure> {
     let skill = if args.recipe == "tiny-seq" { Skill::Sequence } else { Skill::Remainder };
     let set = |part, count| setup::target(skill, part, count);
     let (dev, test) = (set(Part::Dev, args.questions)?, set(Part::Test, args.test_questions)?);
     let documents = world::documents(args.documents, args.unreliable, args.seed);
-    let mut pool = Vec::new();
-    for document in &documents {
-        serde_json::to_writer(&mut pool, document)
-            .map_err(|error| Failure::failed("a document cannot be written", error))?;
-        pool.push(b'\n');
-    }
     let place = |name: &str| args.out.join(name);
-    write_whole(&place("documents.jsonl"), &pool)?;
+    let mut pool = files::Writer::create_below(&place("documents.jsonl"))?;
+    for document in &documents {
+        pool.line(document)?;
+    }
+    pool.finish()?;
     suite::write(&place("dev.jsonl"), &dev)?;
     suite::write(&place("test.jsonl"), &test)?;
     let out = args.out.display();
