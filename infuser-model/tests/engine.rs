@@ -411,7 +411,7 @@ fn requests_that_make_no_sense_are_refused() {
         (Request { prompt: vec![1; positions], ..good.clone() }, "leaves no room"),
         (Request { samples: 0, ..good.clone() }, "at least 1"),
         (Request { max_tokens: 0, ..good.clone() }, "at least 1"),
-        (Request { sampling: Sampling::at(0.0), ..good.clone() }, "use 0 for greedy"),
+        (Request { sampling: Sampling::at(0.0), ..good.clone() }, "temperature 0 is not above 0"),
         (Request { repetition_penalty: Some(0.0), ..good.clone() }, "penalty 0"),
         (Request { stop_strings: vec![String::new()], ..good.clone() }, "empty stop string"),
     ];

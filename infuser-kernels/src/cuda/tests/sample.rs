@@ -163,7 +163,7 @@ fn values_outside_their_range_are_refused() {
     let good = Draw { row: 0, sampling, stream, index: 0, penalty: None };
     for (draw, says) in [
         (Draw { row: 1, ..good }, "row 1 of logits [1, 2]"),
-        (Draw { sampling: random(0.0, None, 1.0, 0.0), ..good }, "use 0 for greedy"),
+        (Draw { sampling: random(0.0, None, 1.0, 0.0), ..good }, "temperature 0 is not above 0"),
         (Draw { penalty: Some((0.0, &[])), ..good }, "penalty 0"),
         (Draw { penalty: Some((1.0, &[2])), ..good }, "token 2"),
     ] {

@@ -189,7 +189,7 @@ fn what_is_not_a_number_shows_in_the_log_probability() {
 #[test]
 fn values_outside_their_range_are_refused() {
     let bad = [
-        (random(0.0, None, 1.0, 0.0), "use 0 for greedy"),
+        (random(0.0, None, 1.0, 0.0), "temperature 0 is not above 0"),
         (random(f32::NAN, None, 1.0, 0.0), "temperature"),
         (random(1.0, None, 1.5, 0.0), "top-p 1.5"),
         (random(1.0, None, 0.0, 0.0), "top-p 0"),
