@@ -86,7 +86,7 @@ fn faults_are_named() {
         let said = Tokenizer::load(folder.path()).unwrap_err().to_string();
         assert!(said.contains("not a tokenizer"), "{said}");
     }
-    let whole: serde_json::Value =
+    let whole: Value =
         serde_json::from_slice(&std::fs::read(fixture("tokenizer.json")).unwrap()).unwrap();
     for sequence in [false, true] {
         let mut value = whole.clone();
