@@ -310,17 +310,19 @@ mod tests {
         assert_eq!(counted(1000, 150, usize::MAX), [1000, 1000]);
         assert_eq!(counted(64, 150, usize::MAX), [200, 200]);
 
+        // So many tokens that activations take more than the cache.
+        let model = ModelConfig { max_positions: 20_000, ..model };
         let mut config = Config::default();
-        config.solver.rollout = Rollout { cache_mib: 0, ..config.solver.rollout };
-        config.solver.update = Update { batch_tokens: 64, ..config.solver.update };
+        config.solver.rollout = Rollout { cache_mib: 8, ..config.solver.rollout };
+        config.solver.update = Update { batch_tokens: 6400, ..config.solver.update };
         let total = |prompt: usize, config: &mut Config| {
             config.solver.rollout.max_prompt_tokens = prompt;
-            config.solver.rollout.max_tokens = 50;
+            config.solver.rollout.max_tokens = 5000;
             memory(config, &model, None, &Device::Cpu).unwrap().total()
         };
         let keep = config.solver.update.keep();
         let pass = |rows| memory::workspace_bytes(&model, &Device::Cpu, keep, rows);
-        let more = total(100, &mut config) - total(10, &mut config);
-        assert_eq!(more, pass([150, 64]) - pass([64, 64]));
+        let more = total(10_000, &mut config) - total(1000, &mut config);
+        assert_eq!(more, pass([15_000, 6400]) - pass([6400, 6400]));
     }
 }
