@@ -40,7 +40,10 @@ fn known_letters(plain: &str) -> bool {
         before = plain[..at + start].chars().next_back().unwrap_or(before);
         at += start + run.len();
         let after = plain[at..].chars().next().unwrap_or(' ');
-        let known = words::known(run).is_some() || words::is_unit(run) || run.starts_with("or");
+        let known = words::known(run).is_some()
+            || words::is_unit(run)
+            || words::zeros(run).is_some()
+            || run.starts_with("or");
         if run.len() > 1 && before != '\\' && !known && !is_product(run, before, after) {
             return false;
         }
@@ -320,6 +323,7 @@ fn lists(before: &str) -> bool {
 fn last_number(text: &str, span: Span) -> String {
     let low = span.start - same_line(&text[..span.start]).len();
     let end = span.end + word_of(&text[span.end..]).len();
+    let end = end + scale_behind(&text[end..]);
     let (shown, after) = (&text[low..end], &text[end..]);
     let span = Span { start: span.start - low, end: span.end - low };
     let mut start = opened(shown, word_start(&shown[..span.start]));
@@ -350,6 +354,14 @@ fn last_number(text: &str, span: Span) -> String {
         }
     }
     number_text(shown, span)
+}
+
+/// The width of the "million" that a number is counted in, with its punctuation.
+fn scale_behind(text: &str) -> usize {
+    let Some(rest) = text.strip_prefix(' ') else { return 0 };
+    let word = word_of(rest);
+    let bare = word.trim_end_matches(|next: char| ".,;:!?)*\"”".contains(next));
+    if words::zeros(bare).is_some() { 1 + word.len() } else { 0 }
 }
 
 /// Whether only a unit stands right behind a number: "5m²".
