@@ -2,7 +2,7 @@
 //! them. "This answer is right" announces nothing: it speaks of an answer given before.
 
 /// Places that are looked at, counted from the end. More than these are no answer but noise.
-const MAX_PLACES: usize = 64;
+const MAX_PLACES: usize = 16;
 
 /// Words that may stand between "answer" and its link.
 const BETWEEN: [&str; 19] = [

@@ -10,10 +10,13 @@ use super::{
 const REACH: usize = 400;
 
 /// Words of plain text that one value has, at most.
-const MAX_WORDS: usize = 40;
+const MAX_WORDS: usize = 24;
 
 /// Values that are one answer together, at most.
 const MAX_PARTS: usize = 64;
+
+/// Verbs of a sentence behind which a value is looked for, at most: each costs a reading for every word.
+const MAX_VERBS: usize = 4;
 
 /// Formulas of an output that are looked at, counted from the end.
 const MAX_FORMULAS: usize = 64;
@@ -441,7 +444,7 @@ pub(super) fn first_value(text: &str) -> Option<String> {
         let other = other.iter().any(|other| subject.eq_ignore_ascii_case(other));
         (!other).then(|| &rest[verb.len()..])
     });
-    verbs.into_iter().find_map(leading).or_else(|| value_anywhere(text))
+    verbs.take(MAX_VERBS).find_map(leading).or_else(|| value_anywhere(text))
 }
 
 fn value_anywhere(text: &str) -> Option<String> {
