@@ -251,8 +251,11 @@ fn real(expr: &Expr) -> Option<f64> {
     evaluated.value.approx().filter(|approx| approx.is_real()).map(|approx| approx.re)
 }
 
-/// What an answer says of a name (`x = 5`) or comes to (`2 + 3 = 5`).
+/// What an answer says of names (`x = 5`, `m + n = 5`) or comes to (`2 + 3 = 5`), nearly too.
 fn value_of(expr: &Expr) -> &Expr {
+    if let Some(value) = statement::value(expr, DIGITS) {
+        return value;
+    }
     let Expr::Relation(sides, signs) = expr else { return expr };
     let equal = signs.iter().all(|sign| matches!(sign, Sign::Equal | Sign::Approximately));
     match sides.as_slice() {

@@ -100,6 +100,12 @@ mod tests {
         assert_eq!(state.current[..7], first[1..8]);
         assert_eq!(state.current.len(), 10);
         assert!(state.current.iter().all(|question| !state.used.contains(question)));
+        // The next change is as many iterations later as the first was.
+        let second = state.current.clone();
+        state.advance(&settings, 40, 1, 3);
+        assert_eq!(state.current, second);
+        state.advance(&settings, 40, 1, 4);
+        assert_ne!(state.current, second);
         assert!(!state.history.contains_key(&first[9]));
         assert_ne!(State::new(&settings, 40, 2).current, first);
     }
